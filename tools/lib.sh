@@ -33,12 +33,13 @@ run_logged() {
 # Every R process of ours sees the project library first and this Python, whatever the user's profile says.
 r_environment() {
     export R_LIBS_USER=$RLIB R_LIBS=$RLIB RETICULATE_PYTHON=$VENV/bin/python
-    # R puts the system folders first on LD_LIBRARY_PATH, which beats the Python binary's own RUNPATH:
-    # a Python started from R would run one build's binary on another build's libpython. Name ours first.
-    local lib
-    lib=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
-    export LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-    export R_LD_LIBRARY_PATH_EXTRA=$lib
+    # R prepends the system's folders to LD_LIBRARY_PATH, which beats a Python binary's own RUNPATH: every Python
+    # that R starts would then run one build's binary on another build's libpython. R_LD_LIBRARY_PATH is what R
+    # prepends, so ours goes first there.
+    local ours theirs
+    ours=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
+    theirs=$(set +u; unset R_LD_LIBRARY_PATH; R_HOME=$(R RHOME); . "$R_HOME/etc/ldpaths"; echo "$R_LD_LIBRARY_PATH")
+    export R_LD_LIBRARY_PATH=$ours:$theirs
 }
 
 # Threads follow the machine, not R's and torch's separate guesses.

@@ -63,13 +63,17 @@ CONTROL
     inside bash -ec 'dpkg-deb -b /tmp/stand-in /tmp/stand-in.deb >/dev/null; dpkg -i /tmp/stand-in.deb >/dev/null'
 }
 
+# The working tree without what git ignores: .venv, .cache (which may hold this very root) and the like.
+pack_repository() { git -C "$ROOT" ls-files -co --exclude-standard -z | tar -C "$ROOT" --null --ignore-failed-read -T - -cf - 2>/dev/null; }
+
 # Debian's torch is a CPU build: pip must never replace it by the registry's, which brings gigabytes of CUDA.
 python_environment() {
-    inside bash -ec '
+    pack_repository | inside bash -ec '
         python3 -m venv --system-site-packages /opt/venv
         version=$(/opt/venv/bin/python -c "import importlib.metadata as m; print(m.version(\"torch\"))")
         echo "torch==$version" > /opt/constraints.txt
-        cp -r /src /tmp/w && /opt/venv/bin/pip install -q "/tmp/w[r,plot,mudata]" pytest hypothesis
+        mkdir -p /tmp/w && tar -C /tmp/w -xf -
+        /opt/venv/bin/pip install -q "/tmp/w[r,plot,mudata]" "pytest>=8" hypothesis
         /opt/venv/bin/pip uninstall -q -y isthmus && rm -rf /tmp/w ~/.cache'
 }
 

@@ -1,0 +1,46 @@
+"""What every test may ask for: the real data sets where they are present, and seeded randomness."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SEED = 20261121
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def data_folder() -> Path | None:
+    """Folder of the real data sets: ``ISTHMUS_DATA``, else ``shared/data`` beside the repository, else none."""
+    named = os.environ.get("ISTHMUS_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture
+def shared_data() -> Callable[[str], Path]:
+    """``shared_data("pbmc_3tech_rna.h5ad")`` is that file's path; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        folder = data_folder()
+        if folder is None or not (folder / name).is_file():
+            pytest.skip(f"needs the real data set {name}: set ISTHMUS_DATA to the folder that holds it")
+        return folder / name
+
+    return find
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A NumPy generator with the same seed in every test."""
+    return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A torch generator with the same seed in every test."""
+    return torch.Generator().manual_seed(SEED)

@@ -1,0 +1,42 @@
+"""The two packages in one root agree, and each carries what the other needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import isthmus
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def description_field(name: str) -> str:
+    """The value of a one-line field of the R package's DESCRIPTION."""
+    lines = (ROOT / "DESCRIPTION").read_text().splitlines()
+    return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(f"{name}:"))
+
+
+def test_python_and_r_packages_have_one_version():
+    assert isthmus.__version__ == description_field("Version")
+
+
+def test_names_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == description_field("Package") == isthmus.__name__
+
+
+def test_r_package_ships_all_that_pip_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    for part in ["pyproject.toml", project["project"]["readme"], *packages]:
+        assert (ROOT / "inst" / part).resolve() == (ROOT / part).resolve()
+        assert (ROOT / "inst" / part).exists()
+
+
+def test_import_loads_no_heavy_library():
+    heavy = "torch", "scanpy", "anndata", "rpy2", "matplotlib"
+    code = f"import sys, isthmus; print([m for m in {heavy!r} if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
