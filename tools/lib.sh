@@ -42,5 +42,11 @@ r_environment() {
     export R_LD_LIBRARY_PATH=$ours:$theirs
 }
 
+# The working tree as a tar stream, without what git ignores (.venv, .cache and the like).
+pack_repository() {
+    git -C "$ROOT" ls-files -co --exclude-standard -z |
+        tar -C "$ROOT" --null --ignore-failed-read -T - -cf - 2>/dev/null
+}
+
 # Threads follow the machine, not R's and torch's separate guesses.
 : "${OMP_NUM_THREADS:=$(nproc)}"; export OMP_NUM_THREADS

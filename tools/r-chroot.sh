@@ -2,7 +2,8 @@
 # usage: r-chroot.sh SUITE FOLDER COMMAND...   (root, on Debian with debootstrap)
 #
 # Runs COMMAND in a Debian SUITE of its own (newer R, Seurat and Bioconductor than this machine's), built in FOLDER on
-# the first call in about six minutes and kept. The repository appears there, read-only, as /src.
+# the first call in about six minutes and kept. The repository appears there, read-only, as /src, and the folder that
+# ISTHMUS_DATA names as /data.
 # Mounts live in a private namespace and vanish with the command, so FOLDER can always be removed safely.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -17,12 +18,15 @@ inside() {
         mount -t proc proc "$root/proc"; mount -t sysfs -o ro sysfs "$root/sys"
         mount --rbind /dev "$root/dev"
         mkdir -p "$root/src" && mount --bind "$repo" "$root/src" && mount -o remount,bind,ro "$root/src"
+        [ -z "${ISTHMUS_DATA:-}" ] || { mkdir -p "$root/data" && mount --bind "$ISTHMUS_DATA" "$root/data" &&
+            mount -o remount,bind,ro "$root/data"; }
         certificates=/etc/ssl/certs/ca-certificates.crt
         exec env -i HOME=/root TERM=dumb LANG=C.UTF-8 LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin OMP_NUM_THREADS='"$OMP_NUM_THREADS"' \
             SSL_CERT_FILE=$certificates PIP_CERT=$certificates REQUESTS_CA_BUNDLE=$certificates \
             PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_DEFAULT_TIMEOUT=180 PIP_ROOT_USER_ACTION=ignore \
             PIP_CONSTRAINT=/opt/constraints.txt RETICULATE_PYTHON=/opt/venv/bin/python \
+            ${ISTHMUS_DATA:+ISTHMUS_DATA=/data} \
             chroot "$root" "$@"' _ "$folder" "$ROOT" "$@"
 }
 
@@ -63,26 +67,30 @@ CONTROL
     inside bash -ec 'dpkg-deb -b /tmp/stand-in /tmp/stand-in.deb >/dev/null; dpkg -i /tmp/stand-in.deb >/dev/null'
 }
 
-# The working tree without what git ignores: .venv, .cache (which may hold this very root) and the like.
-pack_repository() { git -C "$ROOT" ls-files -co --exclude-standard -z | tar -C "$ROOT" --null --ignore-failed-read -T - -cf - 2>/dev/null; }
-
 # Debian's torch is a CPU build: pip must never replace it by the registry's, which brings gigabytes of CUDA.
 python_environment() {
     pack_repository | inside bash -ec '
-        python3 -m venv --system-site-packages /opt/venv
+        [ -e /opt/venv ] || python3 -m venv --system-site-packages /opt/venv
         version=$(/opt/venv/bin/python -c "import importlib.metadata as m; print(m.version(\"torch\"))")
         echo "torch==$version" > /opt/constraints.txt
-        mkdir -p /tmp/w && tar -C /tmp/w -xf -
+        rm -rf /tmp/w && mkdir -p /tmp/w && tar -C /tmp/w -xf -
         /opt/venv/bin/pip install -q "/tmp/w[r,plot,mudata]" "pytest>=8" hypothesis
         /opt/venv/bin/pip uninstall -q -y isthmus && rm -rf /tmp/w ~/.cache'
 }
 
-if [ ! -e "$folder/.ready" ]; then
-    say "building a Debian $suite root in $folder (about six minutes, once)"
-    bootstrap
-    without_texlive
-    inside bash -ec "apt-get update -qq && apt-get install -y -qq $packages >/var/log/isthmus-apt.log && update-ca-certificates >/dev/null 2>&1 && apt-get clean"
-    python_environment
-    touch "$folder/.ready"
+# The stamp tells a root made for other packages from one that still serves.
+wanted=$(hash_of "$ROOT/pyproject.toml" "$ROOT/tools/chroot-packages.txt" "$ROOT/tools/r-chroot.sh")
+if [ "$(cat "$folder/.ready" 2>/dev/null || true)" != "$wanted" ]; then
+    if [ ! -e "$folder/.bootstrapped" ]; then
+        say "building a Debian $suite root in $folder (about six minutes, once)" >&2
+        run_logged "chroot-$suite" bootstrap < /dev/null
+        run_logged "chroot-$suite" without_texlive < /dev/null
+        touch "$folder/.bootstrapped"
+    fi
+    say "bringing the packages of $folder up to date" >&2
+    run_logged "chroot-$suite-apt" inside bash -ec "apt-get update -qq && apt-get install -y -qq $packages &&
+        update-ca-certificates && apt-get clean" < /dev/null
+    run_logged "chroot-$suite-python" python_environment
+    echo "$wanted" > "$folder/.ready"
 fi
 inside "$@"

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def data_folder() -> Path | None:
-    """Folder of the real data sets: ``ISTHMUS_DATA``, else ``shared/data`` beside the repository, else none."""
+    """Folder of the real data sets: ``ISTHMUS_DATA``, else ``shared/data`` beside the repository."""
     named = os.environ.get("ISTHMUS_DATA")
     folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
     return folder if folder.is_dir() else None
