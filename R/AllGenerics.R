@@ -1,0 +1,25 @@
+#' @rdname runSCALEX
+#' @export
+setGeneric("runSCALEX", function(x, ...) standardGeneric("runSCALEX"))
+
+#' @rdname projectCells
+#' @export
+setGeneric("projectCells",
+    function(query, reference, ...) standardGeneric("projectCells"),
+    signature = "query"
+)
+
+#' @rdname transferLabels
+#' @export
+setGeneric("transferLabels",
+    function(query, reference, ...) standardGeneric("transferLabels"),
+    signature = "query"
+)
+
+#' @rdname imputeAssay
+#' @export
+setGeneric("imputeAssay", function(x, ...) standardGeneric("imputeAssay"))
+
+#' @rdname isthmusModel
+#' @export
+setGeneric("isthmusModel", function(x, ...) standardGeneric("isthmusModel"))

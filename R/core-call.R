@@ -1,0 +1,116 @@
+# Between the verbs and the bridge: settings in, results out.
+
+# A call of the core; quiet means no progress, warnings are always shown.
+.core <- function(verb, study, params, verbose = TRUE) {
+    params <- Filter(Negate(is.null), params)
+    if (!is.null(study)) study <- .crossing(study)
+    if (verbose) {
+        .callCore(verb, study, params)
+    } else {
+        suppressMessages(.callCore(verb, study, params))
+    }
+}
+
+# Words of the core that have another name here, because R fills them in.
+.ownWords <- c(
+    batch_key = "batch =", key_added = "name =", folder = "model_dir =",
+    layer = "assay = and layer =", progress = "verbose =", adata = "x"
+)
+
+# Settings from `...`: named once, with the core's own names.
+.settings <- function(...) {
+    settings <- list(...)
+    given <- names(settings)
+    if (length(settings) && (is.null(given) || !all(nzchar(given)))) {
+        .stopInput(
+            "further settings by name", "an argument without a name",
+            "write it as name = value, for example n_latent = 20"
+        )
+    }
+    if (anyDuplicated(given)) {
+        .stopInput(
+            "every setting once",
+            sprintf("%s twice", .quoted(given[anyDuplicated(given)])),
+            "remove one of them"
+        )
+    }
+    taken <- intersect(given, names(.ownWords))
+    if (length(taken)) {
+        .stopInput(
+            "the arguments of the R function", sprintf("%s", .quoted(taken[1])),
+            sprintf("use %s", .ownWords[[taken[1]]])
+        )
+    }
+    .wholeNumbers(settings)
+}
+
+# R writes 2000 and means a whole number; Python tells 2000 from 2000.0.
+.wholeNumbers <- function(settings) {
+    lapply(settings, function(value) {
+        whole <- is.numeric(value) && length(value) == 1L && is.finite(value) &&
+            value == round(value) && abs(value) < 2^31
+        if (whole) as.integer(value) else value
+    })
+}
+
+# The call as the user wrote it, without the data that do.call() puts in.
+.userCall <- function(verb) {
+    heads <- vapply(sys.calls(), function(call) {
+        head <- call[[1]]
+        if (is.call(head) && length(head) == 3L) head <- head[[3]]
+        is.name(head) && identical(as.character(head), verb)
+    }, logical(1))
+    if (!any(heads)) {
+        return(as.call(list(as.name(verb))))
+    }
+    call <- sys.calls()[[which(heads)[1]]]
+    call[[1]] <- as.name(verb)
+    as.call(lapply(call, function(part) {
+        plain <- is.language(part) || (is.atomic(part) && length(part) <= 10L)
+        if (plain) part else as.name(class(part)[1])
+    }))
+}
+
+# --- features of object and model --------------------------------------------
+
+# Seurat writes "-" where others write "_". Names that only differ in this are
+# the same feature; the exact name wins, and nothing that is ambiguous is moved.
+# @return the object's names with the model's spelling where they match.
+.modelSpelling <- function(names, features) {
+    absent <- which(!names %in% features)
+    open <- setdiff(features, names)
+    if (!length(absent) || !length(open)) {
+        return(names)
+    }
+    dash <- function(x) gsub("_", "-", x, fixed = TRUE)
+    mine <- dash(names[absent])
+    theirs <- dash(open)
+    clear <- !mine %in% mine[duplicated(mine)] &
+        !mine %in% theirs[duplicated(theirs)]
+    hit <- match(mine, theirs)
+    use <- clear & !is.na(hit)
+    names[absent[use]] <- open[hit[use]]
+    names
+}
+
+# --- studies for a fitted model ----------------------------------------------
+
+# The query as the model reads it: its assay, its spelling of the features.
+.queryStudy <- function(x, model, assay = NULL, layer = NULL, values = NULL,
+                        batch = NULL) {
+    if (is.null(values)) values <- model@provenance$settings$values
+    if (is.null(values)) values <- "counts"
+    study <- .asStudy(x, assay, layer, values, batch, splitIsBatch = TRUE)
+    given <- rownames(study$var)
+    spelt <- .modelSpelling(given, model@features)
+    changed <- spelt != given
+    if (any(changed)) {
+        study$var <- data.frame(row.names = spelt)
+        m <- study$assays[[1]]
+        if (!is.null(rownames(m))) rownames(study$assays[[1]]) <- spelt
+        study$renamed <- data.frame(
+            object = given[changed], model = spelt[changed]
+        )
+    }
+    study
+}

@@ -1,0 +1,220 @@
+#' Impute values free of batch effects
+#'
+#' @description
+#' Decodes the embedding of each cell back into feature values, seen as if all
+#' cells came from the same batch, and adds them to the object.
+#'
+#' @param x an object whose cells the model can embed: the one that [runSCALEX()]
+#'   returned, or projected cells with `model` given. A SingleCellExperiment, a
+#'   Seurat object, or the path of an `.h5ad` or `.rds` file.
+#' @param name the assay to fill, and the name of the model to use.
+#' @param model `NULL` for the model in `x`; else an object that holds one, an
+#'   [IsthmusModel-class], or the folder of a saved model.
+#' @param batch how the values are seen: `"average"` over the batches of the
+#'   reference, the name of one of them, or `NULL` for each cell's own.
+#' @param features names of the features to impute; `NULL` means all of the
+#'   model's.
+#' @param ... further settings by the names of the Python method `impute`.
+#' @param batch_of the batch of each cell of `x`, as `batch` in [runSCALEX()];
+#'   `NULL` takes what the model or the projection was given.
+#' @param assay,layer,values where the values of `x` are, as in [runSCALEX()].
+#' @param max_memory largest result, in bytes, to hold in memory. A larger one
+#'   is written to `file`.
+#' @param file an HDF5 file for the values. `NULL` uses memory, or above
+#'   `max_memory` a new file in the data folder of the package, which is
+#'   reported.
+#' @param verbose whether to report progress as messages.
+#'
+#' @details
+#' The values are on the scale that the model was trained on: normalised for
+#' depth, log-transformed and scaled to the range from 0 to 1 per feature. They
+#' show what the model believes and are smoother than any measurement. Use them to
+#' look at genes; test for differences on the counts.
+#'
+#' Seurat does not allow `_` in feature names. The new assay then has `-`, and
+#' `misc$isthmus$featureNames` maps one to the other.
+#'
+#' @return the object given, with one of these added:
+#' * `assay(x, "SCALEX")`, where the model's features are all the rows of `x`;
+#' * `altExp(x, "SCALEX")` with the model's features and an assay of the same name,
+#'   where they are some of them;
+#' * for Seurat an assay `SCALEX` with the values in layer `data`.
+#'
+#' The record is in `metadata(x)$isthmus$imputed` or `misc$isthmus$imputed`. The
+#' values are a matrix, or an `HDF5Matrix` for a result in a file.
+#' @inherit runSCALEX references
+#' @seealso [runSCALEX()], [projectCells()].
+#' @examples
+#' if (isthmusReady()) {
+#'     sim <- simulateMultiome(n_cells = 300, seed = 1)
+#'     sce <- runSCALEX(sim[["rna"]], batch = "batch", max_steps = 50)
+#'     sce <- imputeAssay(sce)
+#'     SingleCellExperiment::altExpNames(sce)
+#' }
+#' @name imputeAssay
+NULL
+
+#' @rdname imputeAssay
+#' @export
+setMethod("imputeAssay", "SummarizedExperiment", function(
+    x, name = "SCALEX", model = NULL, batch = "average", features = NULL, ...,
+    batch_of = NULL, assay = NULL, values = NULL, max_memory = 2e9, file = NULL,
+    verbose = TRUE) {
+    x <- .asSCE(x)
+    .checkImputedSCE(x, name)
+    model <- .modelToUse(x, model, name)
+    made <- .imputed(x, model, list(batch = batch, features = features),
+        .settings(...), list(assay, NULL, values, batch_of), max_memory, file,
+        verbose)
+    x <- .putImputedSCE(x, made$values, name)
+    .setRecord(x, "imputed", c(list(name = name), made["provenance"]))
+})
+
+#' @rdname imputeAssay
+#' @export
+setMethod("imputeAssay", "ANY", function(
+    x, name = "SCALEX", model = NULL, batch = "average", features = NULL, ...,
+    batch_of = NULL, assay = NULL, layer = NULL, values = NULL,
+    max_memory = 2e9, verbose = TRUE) {
+    if (!.isSeurat(x)) .refuseClass(x)
+    call <- .userCall("imputeAssay")
+    .checkImputedSeurat(x, name)
+    model <- .modelToUse(x, model, name)
+    made <- .imputed(x, model, list(batch = batch, features = features),
+        .settings(...), list(assay, layer, values, batch_of), max_memory, NULL,
+        verbose)
+    x <- .putImputedSeurat(x, made$values, name)
+    x <- .setRecord(x, "imputed", c(list(name = name), made["provenance"]))
+    .logSeurat(x, "imputeAssay", .seuratAssayName(x, assay),
+        made$provenance$settings, call)
+})
+
+#' @rdname imputeAssay
+#' @export
+setMethod("imputeAssay", "character", function(x, ...) {
+    imputeAssay(readStudy(x), ...)
+})
+
+# --- what to use -------------------------------------------------------------
+
+# The object's own model: the one of this name, or the only one.
+.modelToUse <- function(x, model, name) {
+    if (!is.null(model)) {
+        return(isthmusModel(model))
+    }
+    held <- names(.heldModels(x))
+    same <- held[tolower(held) == tolower(name)]
+    isthmusModel(x, name = if (length(same) == 1L) same)
+}
+
+# The study of cells that the model reads with their batches: the model's own
+# column, the values it was given, or the batch they were projected with.
+.modelStudy <- function(x, model, place) {
+    batch <- place[[4]]
+    column <- model@provenance$batch
+    table <- .cellData(x)
+    given <- model@provenance$batchValues
+    if (is.null(batch) && !is.null(given) && all(.cellKeys(x) %in% names(given))) {
+        batch <- given[.cellKeys(x)]
+    }
+    if (is.null(batch) && is.null(given) && !is.null(column) &&
+        column %in% colnames(table)) {
+        batch <- column
+    }
+    if (is.null(batch)) batch <- .projectedBatch(x)
+    .queryStudy(x, model, place[[1]], place[[2]], place[[3]], batch)
+}
+
+# @return list(values = matrix, features x cells, provenance).
+.imputed <- function(x, model, wanted, settings, place, max_memory, file,
+                     verbose) {
+    .checkWanted(model, wanted)
+    study <- .modelStudy(x, model, place)
+    n <- length(if (is.null(wanted$features)) model@features else wanted$features)
+    bytes <- 8 * n * nrow(study$obs)
+    if (is.null(file) && bytes > max_memory) {
+        file <- .largeResult(x, bytes, max_memory)
+    }
+    result <- .core("impute", study, c(
+        list(
+            folder = .modelFolder(model), batch_key = study$batch,
+            values = place[[3]], file = file
+        ),
+        wanted, settings
+    ), verbose)
+    values <- if (is.null(file)) result$values else .fileValues(file, result)
+    list(
+        values = .namedValues(values, result$features, rownames(study$obs)),
+        provenance = .provenance("impute", model@system, c(wanted, settings),
+            study, model = model@provenance$id, file = file)
+    )
+}
+
+.checkWanted <- function(model, wanted) {
+    unknown <- setdiff(wanted$features, model@features)
+    if (length(unknown)) {
+        .stopInput(
+            sprintf("features among the %d of the model", length(model@features)),
+            sprintf("%d others: %s", length(unknown), .listed(unknown, 5L)),
+            "choose from isthmusModel(x)@features"
+        )
+    }
+}
+
+# Features are rows here, whichever way round the core gave them.
+.namedValues <- function(values, features, cells) {
+    features <- as.character(unlist(features))
+    if (!identical(dim(values), c(length(features), length(cells)))) {
+        stop("the core returned imputed values of another size; ",
+            "please report this", call. = FALSE)
+    }
+    dimnames(values) <- list(features, cells)
+    values
+}
+
+# --- results in files --------------------------------------------------------
+
+.largeResult <- function(x, bytes, max_memory) {
+    size <- sprintf("%.1f GB of values, above max_memory (%.1f GB)",
+        bytes / 1e9, max_memory / 1e9)
+    if (.isSeurat(x)) {
+        .stopInput(
+            "a result that fits in memory, as Seurat assays must", size,
+            "name fewer features with features =, or raise max_memory"
+        )
+    }
+    if (!requireNamespace("HDF5Array", quietly = TRUE)) {
+        .stopInput(
+            "the R package HDF5Array for a large result", size,
+            "BiocManager::install(\"HDF5Array\"), or raise max_memory"
+        )
+    }
+    home <- file.path(tools::R_user_dir("isthmus", "data"), "imputed")
+    dir.create(home, recursive = TRUE, showWarnings = FALSE)
+    file <- tempfile(format(Sys.time(), "%Y%m%d-%H%M%S-"), home, ".h5")
+    message("Imputed values are kept in ", file)
+    file
+}
+
+# The file holds cells x features by rows, which R reads as features x cells.
+.fileValues <- function(file, result) {
+    dataset <- if (is.null(result$dataset)) "values" else result$dataset
+    HDF5Array::HDF5Array(normalizePath(file), dataset)
+}
+
+# --- free places -------------------------------------------------------------
+
+.checkImputedSCE <- function(x, name) {
+    taken <- name %in% c(assayNames(x), altExpNames(x))
+    if (taken && !identical(.records(x)[["imputed"]][["name"]], name)) {
+        .refuseTaken("imputed assay", name, "choose another with name =")
+    }
+}
+
+.checkImputedSeurat <- function(x, name) {
+    .needSeuratObject()
+    taken <- name %in% c(.seuratNames(x), names(slot(x, "meta.data")))
+    if (taken && !identical(.records(x)[["imputed"]][["name"]], name)) {
+        .refuseTaken("imputed assay", name, "choose another with name =")
+    }
+}

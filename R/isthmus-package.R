@@ -1,0 +1,37 @@
+#' isthmus: integration of single-cell data across batches and languages
+#'
+#' A fitted model turns cells of many batches into one embedding. New cells are
+#' projected into it without training, labels travel from reference to query
+#' with a confidence, and values can be imputed. The verbs take a
+#' [SingleCellExperiment::SingleCellExperiment], a Seurat object (version 4 or
+#' 5) or the path of an `.h5ad` or `.rds` file, and give the same object back
+#' with what was asked added to it and nothing else changed.
+#'
+#' @section The verbs:
+#' * [runSCALEX()] fits a model and adds the embedding.
+#' * [projectCells()] places new cells in that embedding.
+#' * [transferLabels()] gives them the labels of their reference neighbours.
+#' * [imputeAssay()] adds denoised, batch-free values.
+#' * [isthmusModel()], [saveModel()] and [loadModel()] handle the fitted model.
+#' * [readStudy()] and [writeStudy()] exchange `.h5ad` files with Python.
+#' * [simulateMultiome()] makes example data with a known truth.
+#'
+#' @section Where things are kept:
+#' The embedding is a `reducedDim` or a Seurat reduction. The model and the
+#' record of how it was made (versions, seed, settings, features, batch, time)
+#' are in `metadata(sce)$isthmus`, or in `misc$isthmus` of a Seurat object, and
+#' so survive `saveRDS()`.
+#'
+#' @importFrom methods new is as slot slot<- slotNames setClass setGeneric
+#'   setMethod setValidity validObject show callNextMethod
+#' @importFrom SingleCellExperiment SingleCellExperiment reducedDim reducedDim<-
+#'   reducedDims reducedDimNames altExp<- altExps altExpNames
+#' @importFrom SummarizedExperiment assay assay<- assays assays<- assayNames
+#'   colData colData<- rowData
+#' @importClassesFrom SummarizedExperiment SummarizedExperiment
+#' @importClassesFrom SingleCellExperiment SingleCellExperiment
+#' @importFrom S4Vectors metadata metadata<- DataFrame
+#' @importFrom stats setNames
+#' @importFrom utils head packageVersion
+#' @keywords internal
+"_PACKAGE"

@@ -1,0 +1,295 @@
+# A model is a folder of plain files. In R it is a record that holds those files,
+# as long as they are small, so that the model goes where the object goes.
+
+.archiveLimit <- 64 * 2^20 # bytes; larger models stay in their folder
+
+.modelCache <- new.env(parent = emptyenv()) # id -> folder unpacked this session
+
+# @param described what the core says of the model: manifest, history, cells,
+#   features.
+.newModel <- function(system, folder, described, provenance = list(),
+                      cells = character()) {
+    id <- paste0(format(Sys.time(), "%Y%m%d%H%M%S"), basename(tempfile("-")))
+    features <- described$features
+    if (is.null(features)) features <- described$manifest$features
+    if (!is.null(described$cells)) cells <- described$cells
+    history <- described$history
+    if (is.null(history)) history <- data.frame()
+    new("IsthmusModel",
+        system = system, folder = normalizePath(folder),
+        manifest = as.list(described$manifest), archive = .readArchive(folder),
+        history = as.data.frame(history), cells = as.character(unlist(cells)),
+        features = as.character(unlist(features)),
+        provenance = c(list(id = id), provenance)
+    )
+}
+
+# @return the files as raw vectors, or an empty list where they are too large.
+.readArchive <- function(folder, limit = .archiveLimit) {
+    files <- sort(list.files(folder, recursive = TRUE, all.files = TRUE))
+    paths <- file.path(folder, files)
+    sizes <- file.size(paths)
+    if (sum(sizes) > limit) {
+        return(list())
+    }
+    Map(function(path, size) readBin(path, "raw", size), setNames(paths, files),
+        sizes)
+}
+
+.writeArchive <- function(archive, folder) {
+    part <- tempfile("isthmus-part-", dirname(folder))
+    on.exit(unlink(part, recursive = TRUE))
+    for (name in names(archive)) {
+        path <- file.path(part, name)
+        dir.create(dirname(path), recursive = TRUE, showWarnings = FALSE)
+        writeBin(archive[[name]], path)
+    }
+    if (!file.rename(part, folder)) {
+        .stopInput(
+            "a folder that can be written", .quoted(folder),
+            "check its path and your permissions"
+        )
+    }
+    invisible(folder)
+}
+
+# A folder on this machine with the model's files in it.
+.modelFolder <- function(model) {
+    if (!length(model@archive)) {
+        return(.folderOfLargeModel(model))
+    }
+    id <- model@provenance$id
+    folder <- .modelCache[[id]]
+    if (is.null(folder) || !all(file.exists(
+        file.path(folder, names(model@archive))
+    ))) {
+        folder <- tempfile("isthmus-model-")
+        .writeArchive(model@archive, folder)
+        assign(id, folder, envir = .modelCache)
+    }
+    folder
+}
+
+.folderOfLargeModel <- function(model) {
+    if (dir.exists(model@folder)) {
+        return(model@folder)
+    }
+    .stopInput(
+        sprintf("the folder of the fitted model, %s", .quoted(model@folder)),
+        "no such folder on this machine",
+        paste(
+            "copy it from where the model was fitted and use",
+            "loadModel(folder) as the reference"
+        )
+    )
+}
+
+# A model too large to travel, fitted into a temporary folder, must outlive it.
+.keepFolder <- function(folder, system) {
+    size <- sum(file.size(list.files(folder, recursive = TRUE, full.names = TRUE)))
+    if (size <= .archiveLimit) {
+        return(folder)
+    }
+    home <- file.path(tools::R_user_dir("isthmus", "data"), "models")
+    dir.create(home, recursive = TRUE, showWarnings = FALSE)
+    kept <- file.path(home, paste0(
+        system, format(Sys.time(), "-%Y%m%d-%H%M%S-"), Sys.getpid()
+    ))
+    dir.create(kept)
+    copied <- file.copy(list.files(folder, full.names = TRUE), kept,
+        recursive = TRUE)
+    stopifnot(all(copied))
+    unlink(folder, recursive = TRUE)
+    message(sprintf(
+        "The model has %.0f MiB and is kept in %s", size / 2^20, kept
+    ))
+    kept
+}
+
+#' The fitted model of an object
+#'
+#' @description
+#' `isthmusModel()` gets the model that [runSCALEX()] left in an object,
+#' `saveModel()` writes it to a folder, `loadModel()` reads one back, whether it
+#' was written from R or from Python.
+#'
+#' @param x an object that [runSCALEX()] returned, an [IsthmusModel-class], or
+#'   the path of a saved model's folder.
+#' @param name which model, where an object holds several: the name of its
+#'   embedding.
+#' @param folder where to write the model, or where it was written.
+#' @param overwrite whether an existing model in `folder` may be replaced.
+#' @param ... further arguments for methods.
+#'
+#' @details
+#' A model is a folder of plain files: the weights as safetensors, everything
+#' else as JSON or tables. It holds no code and no pickled objects, so a model
+#' from a stranger can be opened safely. The same folder serves R, Python
+#' (`isthmus.load(folder)`) and the command line.
+#'
+#' A model of at most 64 MiB travels inside the object through `saveRDS()`. A
+#' larger one stays in its folder, and the object only remembers where; for use
+#' on another machine save it with `saveModel()` and take the folder along.
+#'
+#' @return `isthmusModel()` and `loadModel()` return an [IsthmusModel-class].
+#'   `saveModel()` returns the folder's path, invisibly.
+#' @seealso [runSCALEX()] to fit a model, [projectCells()] to use one.
+#' @examples
+#' if (isthmusReady()) {
+#'     sim <- simulateMultiome(n_cells = 300, seed = 1)
+#'     sce <- runSCALEX(sim[["rna"]], batch = "batch", max_steps = 50)
+#'     model <- isthmusModel(sce)
+#'     model
+#'     folder <- tempfile()
+#'     saveModel(model, folder)
+#'     identical(loadModel(folder)@features, model@features)
+#' }
+#' @name isthmusModel
+NULL
+
+#' @rdname isthmusModel
+#' @export
+setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
+    if (!.isSeurat(x) && !is(x, "SummarizedExperiment")) .refuseClass(x)
+    records <- .records(x)
+    models <- .heldModels(x)
+    if (is.null(name) && length(models) == 1L) {
+        return(models[[1]])
+    }
+    if (length(name) == 1L && name %in% names(models)) {
+        return(models[[name]])
+    }
+    .refuseModelless(records, models, name)
+})
+
+# Models in the records; and in reductions, where IntegrateLayers() puts them.
+.heldModels <- function(x) {
+    held <- .records(x)
+    if (.isSeurat(x)) {
+        found <- lapply(slot(x, "reductions"), function(r) attr(r, "misc")[["isthmus"]])
+        held <- c(held, found[setdiff(names(found), names(held))])
+    }
+    Filter(function(r) is(r, "IsthmusModel"), held)
+}
+
+.refuseModelless <- function(records, models, name) {
+    if (!length(models)) {
+        projected <- !is.null(records[["projection"]])
+        .stopInput(
+            "an object that holds a fitted model",
+            if (projected) {
+                "projected cells, whose model is with their reference"
+            } else {
+                "no model in this object"
+            },
+            if (projected) {
+                "give the reference object, or its model"
+            } else {
+                "fit one first with runSCALEX(), or read one with loadModel()"
+            }
+        )
+    }
+    .stopInput(
+        if (is.null(name)) "one model" else sprintf("a model %s", .quoted(name)),
+        sprintf("the models: %s", .listed(names(models))),
+        "choose one with isthmusModel(x, name = )"
+    )
+}
+
+#' @rdname isthmusModel
+#' @export
+setMethod("isthmusModel", "IsthmusModel", function(x, ...) x)
+
+#' @rdname isthmusModel
+#' @export
+setMethod("isthmusModel", "character", function(x, ...) {
+    if (length(x) == 1L && grepl("[.]rds$", x, ignore.case = TRUE)) {
+        return(isthmusModel(readStudy(x), ...))
+    }
+    loadModel(x)
+})
+
+#' @rdname isthmusModel
+#' @export
+saveModel <- function(x, folder, overwrite = FALSE) {
+    model <- isthmusModel(x)
+    .checkPath(folder, "folder")
+    taken <- length(list.files(folder, all.files = TRUE, no.. = TRUE)) > 0L
+    ours <- file.exists(file.path(folder, "manifest.json"))
+    if (taken && !(overwrite && ours)) {
+        .stopInput(
+            "a new or empty folder", sprintf("files in %s", .quoted(folder)),
+            if (ours) {
+                "choose another, or use overwrite = TRUE"
+            } else {
+                "choose another folder"
+            }
+        )
+    }
+    archive <- model@archive
+    if (!length(archive)) {
+        archive <- .readArchive(.modelFolder(model), limit = Inf)
+    }
+    dir.create(dirname(folder), recursive = TRUE, showWarnings = FALSE)
+    unlink(folder, recursive = TRUE)
+    .writeArchive(archive, folder)
+    invisible(normalizePath(folder))
+}
+
+#' @rdname isthmusModel
+#' @export
+loadModel <- function(folder) {
+    .checkPath(folder, "folder")
+    if (!dir.exists(folder)) {
+        .stopInput(
+            "the folder of a saved model",
+            sprintf("no folder %s", .quoted(folder)),
+            "check the path; saveModel() and model.save() write such folders"
+        )
+    }
+    folder <- normalizePath(folder)
+    described <- .core("info", NULL, list(folder = folder))
+    .newModel(.systemOf(described$manifest), folder, described)
+}
+
+.systemOf <- function(manifest) {
+    system <- manifest$system
+    if (is.null(system)) "scalex" else as.character(system)
+}
+
+.checkPath <- function(path, what) {
+    if (is.character(path) && length(path) == 1L && !is.na(path) &&
+        nzchar(path)) {
+        return(invisible(NULL))
+    }
+    .stopInput(
+        sprintf("the path of a %s as one string", what),
+        sprintf("%d values of class %s", length(path), .quoted(class(path)[1])),
+        sprintf("give one path, for example \"my_%s\"", what)
+    )
+}
+
+#' @describeIn IsthmusModel-class prints what the model is and how it was made.
+#' @param object an `IsthmusModel`.
+#' @export
+setMethod("show", "IsthmusModel", function(object) {
+    made <- object@provenance
+    size <- sum(lengths(object@archive))
+    place <- if (size > 0) {
+        sprintf("in this object (%.1f MiB)", size / 2^20)
+    } else {
+        sprintf("in %s", object@folder)
+    }
+    lines <- c(
+        sprintf("IsthmusModel: %s", toupper(object@system)),
+        sprintf("  fitted on: %d cells, %d features", length(object@cells),
+            length(object@features)),
+        if (!is.null(made$batch)) sprintf("  batches:   %s", made$batch),
+        if (nrow(object@history)) {
+            sprintf("  epochs:    %d", nrow(object@history))
+        },
+        if (!is.null(made$time)) sprintf("  made:      %s", made$time),
+        sprintf("  kept:      %s", place)
+    )
+    cat(lines, sep = "\n")
+})

@@ -1,0 +1,109 @@
+#' Place new cells in the embedding of a reference
+#'
+#' @description
+#' Embeds new cells with a model that was fitted on a reference. Nothing is
+#' trained and the reference is not needed again, so that thousands of cells take
+#' seconds and the reference stays where it was.
+#'
+#' @param query the new cells: a SingleCellExperiment, a SummarizedExperiment, a
+#'   Seurat object, or the path of an `.h5ad` or `.rds` file.
+#' @param reference the model: an object that [runSCALEX()] returned, an
+#'   [IsthmusModel-class], or the folder of a saved model.
+#' @param batch batches of the query: the name of one column of its cell data, a
+#'   vector with one value for every cell, or `NULL` if the query is one batch.
+#'   They may be new to the model.
+#' @param ... further settings by the names of the Python method `project`, for
+#'   example `min_coverage`.
+#' @param assay,layer,values where the query's values are and what they are, as in
+#'   [runSCALEX()]. `values = NULL` means the same as in the reference.
+#' @param name the `reducedDim` to fill.
+#' @param reduction.name,reduction.key the Seurat reduction to fill, and the prefix
+#'   of its columns.
+#' @param verbose whether to report progress and coverage as messages.
+#'
+#' @details
+#' The query is normalised as the reference was and scaled with the reference's
+#' own stored ranges. Features of the model that the query lacks are masked and
+#' not read as zero expression; features that the model does not know are ignored.
+#' Cells are never dropped. The share of the model's features that were found is
+#' reported, and below `min_coverage` the projection is refused.
+#'
+#' Feature names are matched exactly first. Names that differ only in `_` and `-`
+#' are then taken as the same feature, because Seurat replaces one by the other;
+#' which ones is kept in the record.
+#'
+#' @return the query given, with the embedding added as `reducedDim(x, "SCALEX")`
+#'   or as Seurat reduction `scalex`, and in `metadata(x)$isthmus$projection` (or
+#'   `misc$isthmus$projection`) a list of `name`, `coverage` (features expected,
+#'   shared and missing), `renamed` (features whose spelling was matched) and
+#'   `provenance`.
+#' @inherit runSCALEX references
+#' @seealso [runSCALEX()] fits the reference, [transferLabels()] labels the query.
+#' @examples
+#' if (isthmusReady()) {
+#'     sim <- simulateMultiome(n_cells = 400, seed = 1)
+#'     rna <- sim[["rna"]]
+#'     new <- rna$batch == rna$batch[1]
+#'     reference <- runSCALEX(rna[, !new], batch = "batch", max_steps = 50)
+#'     query <- projectCells(rna[, new], reference)
+#'     S4Vectors::metadata(query)$isthmus$projection$coverage
+#' }
+#' @name projectCells
+NULL
+
+#' @rdname projectCells
+#' @export
+setMethod("projectCells", "SummarizedExperiment", function(
+    query, reference, batch = NULL, ..., assay = NULL, values = NULL,
+    name = "SCALEX", verbose = TRUE) {
+    settings <- .settings(...)
+    query <- .asSCE(query)
+    target <- .sceTarget(query, name)
+    model <- isthmusModel(reference)
+    study <- .queryStudy(query, model, assay, NULL, values, batch)
+    .projectInto(query, study, target, model, settings, values, verbose)
+})
+
+#' @rdname projectCells
+#' @export
+setMethod("projectCells", "ANY", function(
+    query, reference, batch = NULL, ..., assay = NULL, layer = NULL,
+    values = NULL, reduction.name = "scalex", reduction.key = NULL,
+    verbose = TRUE) {
+    if (!.isSeurat(query)) .refuseClass(query)
+    call <- .userCall("projectCells")
+    settings <- .settings(...)
+    target <- .seuratTarget(query, reduction.name, reduction.key)
+    target$assay <- .seuratAssayName(query, assay)
+    model <- isthmusModel(reference)
+    study <- .queryStudy(query, model, assay, layer, values, batch)
+    query <- .projectInto(
+        query, study, target, model, settings, values, verbose
+    )
+    .logSeurat(query, "projectCells", target$assay, settings, call)
+})
+
+#' @rdname projectCells
+#' @export
+setMethod("projectCells", "character", function(query, reference, ...) {
+    projectCells(readStudy(query), reference, ...)
+})
+
+.projectInto <- function(query, study, target, model, settings, values,
+                         verbose) {
+    result <- .core("project", study, c(
+        list(
+            folder = .modelFolder(model), batch_key = study$batch,
+            values = values
+        ),
+        settings
+    ), verbose)
+    z <- .checkedEmbedding(result$embedding, rownames(study$obs))
+    query <- .putEmbedding(query, z, target, target$assay)
+    .setRecord(query, "projection", list(
+        name = target$name, coverage = result$coverage,
+        renamed = study$renamed,
+        provenance = .provenance("project", model@system, settings, study,
+            model = model@provenance$id, features = length(model@features))
+    ))
+}

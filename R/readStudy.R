@@ -1,0 +1,94 @@
+#' Read and write studies as files
+#'
+#' @description
+#' `readStudy()` reads an `.h5ad` file (AnnData, as Python's scanpy writes it) or
+#' an `.rds` file; `writeStudy()` writes an object to either.
+#'
+#' @param path the file.
+#' @param x a SingleCellExperiment, SummarizedExperiment or Seurat object.
+#' @param overwrite whether an existing file may be replaced.
+#' @param verbose whether to report progress as messages.
+#'
+#' @details
+#' An `.h5ad` file is read by the Python core. Its matrix `X` becomes the assay
+#' `X`, each layer an assay of its own name, `obs` and `var` become the data of
+#' cells and features, `obsm` the `reducedDims` by their names. The verbs of this
+#' package read `counts` first and `X` where there is none.
+#'
+#' A Seurat object is written with the counts and normalised values of its default
+#' assay, its other assays as alternative experiments, its reductions and its cell
+#' data. Files are written under a temporary name and renamed, so that an
+#' interrupted call leaves no half file behind.
+#'
+#' @return `readStudy()` returns a SingleCellExperiment for an `.h5ad` file, and
+#'   for an `.rds` file the object in it, which must be one that the verbs take.
+#'   `writeStudy()` returns the path, invisibly.
+#' @seealso [runSCALEX()], which takes paths too.
+#' @examples
+#' path <- tempfile(fileext = ".rds")
+#' sce <- SingleCellExperiment::SingleCellExperiment(
+#'     list(counts = matrix(rpois(20, 2), 5, 4,
+#'         dimnames = list(paste0("gene", 1:5), paste0("cell", 1:4))))
+#' )
+#' writeStudy(sce, path)
+#' readStudy(path)
+#' @export
+readStudy <- function(path, verbose = TRUE) {
+    .checkPath(path, "file")
+    kind <- .fileKind(path)
+    if (!file.exists(path)) {
+        .stopInput(
+            "the path of an existing file", sprintf("no file %s", .quoted(path)),
+            "check the path and the working directory"
+        )
+    }
+    if (kind == "rds") {
+        x <- readRDS(path)
+        if (!.isSeurat(x) && !is(x, "SummarizedExperiment")) .refuseClass(x)
+        return(x)
+    }
+    result <- .core("read", NULL, list(path = normalizePath(path)), verbose)
+    .sceFromStudy(result$study)
+}
+
+#' @rdname readStudy
+#' @export
+writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
+    .checkPath(path, "file")
+    kind <- .fileKind(path)
+    if (!.isSeurat(x) && !is(x, "SummarizedExperiment")) .refuseClass(x)
+    if (file.exists(path) && !overwrite) {
+        .stopInput(
+            "a new file", sprintf("%s, which exists", .quoted(path)),
+            "choose another, or use overwrite = TRUE"
+        )
+    }
+    part <- tempfile(
+        ".isthmus-", dirname(path), paste0(".", kind)
+    )
+    on.exit(unlink(part))
+    if (kind == "rds") {
+        saveRDS(x, part)
+    } else {
+        study <- if (.isSeurat(x)) .wholeStudySeurat(x) else .wholeStudySCE(x)
+        .core("write", study, list(path = part), verbose)
+    }
+    if (!file.rename(part, path)) {
+        .stopInput(
+            "a folder that can be written", .quoted(dirname(path)),
+            "check its path and your permissions"
+        )
+    }
+    invisible(path)
+}
+
+.fileKind <- function(path) {
+    kind <- tolower(tools::file_ext(path))
+    if (kind %in% c("h5ad", "rds")) {
+        return(kind)
+    }
+    .stopInput(
+        "a file that ends in .h5ad or .rds", .quoted(basename(path)),
+        "write it as .h5ad from Python, or as .rds with saveRDS()"
+    )
+}

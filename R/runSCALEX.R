@@ -1,0 +1,156 @@
+#' Integrate batches with SCALEX
+#'
+#' @description
+#' Fits SCALEX, a variational autoencoder whose encoder never sees the batch, and
+#' adds the batch-free embedding to the object. The fitted model stays with the
+#' object, so that [projectCells()] can place new cells without training.
+#'
+#' @param x a SingleCellExperiment, a SummarizedExperiment, a Seurat object
+#'   (version 4 or 5), or the path of an `.h5ad` or `.rds` file.
+#' @param batch the batches: the name of one column of the cell data, or a vector
+#'   with one value for every cell. A Seurat 5 assay with split layers takes its
+#'   parts as batches when this is missing. Without any batch a model is fitted
+#'   with a warning: it can serve as a reference, but integrates nothing.
+#' @param ... further settings by the names of the Python function
+#'   `isthmus.tl.scalex`, for example `max_steps`, `batch_size`, `n_hidden`,
+#'   `kl_weight`, `learning_rate`, `features`, `preset` or `accelerator`.
+#' @param assay the assay to read. `NULL` means `"counts"` of a
+#'   SingleCellExperiment (or `"X"`, as files of Python call it) and the default
+#'   assay of a Seurat object.
+#' @param layer the layer of a Seurat assay; `NULL` means `"counts"`, or `"data"`
+#'   for `values = "lognorm"`.
+#' @param values what the assay holds: `"counts"`, or `"lognorm"` for values that
+#'   are already normalised for depth and log-transformed. It is never guessed.
+#' @param profile `"rna"` or `"atac"`: the preset of the preprocessing.
+#' @param n_features number of highly variable features to model.
+#' @param n_latent number of dimensions of the embedding.
+#' @param statistics how batch normalisation takes its statistics when cells are
+#'   embedded: `"exact"`, `"running"` or `"shrunk"`; `NULL` is the core's choice.
+#' @param seed a whole number; the same seed gives the same numbers, in R and in
+#'   Python. R's own random numbers are not touched.
+#' @param name the `reducedDim` to fill.
+#' @param reduction.name,reduction.key the Seurat reduction to fill, and the
+#'   prefix of its columns (by default made from the name).
+#' @param model_dir a new folder to save the model in; `NULL` keeps it with the
+#'   object.
+#' @param verbose whether to report progress as messages.
+#'
+#' @details
+#' The network is small: an encoder from the selected features to `n_latent`
+#' dimensions that is blind to the batch, and a decoder that knows it only through
+#' its normalisation. What is common to all batches goes through the embedding,
+#' what differs between them is left to the normalisation; cells that exist in
+#' one batch only therefore stay apart.
+#'
+#' Counts are normalised for depth, log-transformed, restricted to features that
+#' vary within batches, and scaled to the range from 0 to 1. What was fitted there
+#' is stored with the model and applied to new cells unchanged.
+#'
+#' The object comes back as it was given, with the embedding and the record added
+#' and nothing else changed: no normalised assay, no sorted cells, no new names.
+#' If anything fails, or the fit is interrupted, the object is untouched.
+#'
+#' @return the object given, with two things added:
+#' * `reducedDim(x, "SCALEX")`, or the Seurat reduction `scalex` (key `scalex_`):
+#'   a matrix of cells by `n_latent`.
+#' * `metadata(x)$isthmus$SCALEX`, or `misc$isthmus$scalex`: the fitted model, an
+#'   [IsthmusModel-class] with history, features and provenance. A Seurat object
+#'   also gets an entry in its command log.
+#'
+#' A SummarizedExperiment comes back as a SingleCellExperiment, a path as the
+#' object that was read from it.
+#' @references
+#' Xiong L, Tian K, Li Y, Ning W, Gao X, Zhang QC (2022). Online single-cell data
+#' integration through projecting heterogeneous datasets into a common
+#' cell-embedding space. *Nature Communications* 13, 6118.
+#' @seealso [projectCells()], [transferLabels()] and [imputeAssay()] use the
+#'   model; [isthmusModel()] gets it; [ScalexIntegration()] is the same for
+#'   Seurat's `IntegrateLayers()`.
+#' @examples
+#' if (isthmusReady()) {
+#'     sim <- simulateMultiome(n_cells = 300, seed = 1)
+#'     sce <- runSCALEX(sim[["rna"]], batch = "batch", max_steps = 50)
+#'     SingleCellExperiment::reducedDim(sce, "SCALEX")[1:3, 1:4]
+#' }
+#' @name runSCALEX
+NULL
+
+#' @rdname runSCALEX
+#' @export
+setMethod("runSCALEX", "SummarizedExperiment", function(
+    x, batch = NULL, ..., assay = NULL, values = "counts", profile = "rna",
+    n_features = 2000, n_latent = 10, statistics = NULL, seed = 0L,
+    name = "SCALEX", model_dir = NULL, verbose = TRUE) {
+    x <- .asSCE(x)
+    settings <- .settings(
+        values = values, profile = profile, n_features = n_features,
+        n_latent = n_latent, statistics = statistics, seed = seed, ...
+    )
+    target <- .sceTarget(x, name)
+    study <- .asStudy(x, assay, NULL, values, batch)
+    .fitInto(x, study, target, "scalex", settings, model_dir, verbose)$x
+})
+
+#' @rdname runSCALEX
+#' @export
+setMethod("runSCALEX", "ANY", function(
+    x, batch = NULL, ..., assay = NULL, layer = NULL, values = "counts",
+    profile = "rna", n_features = 2000, n_latent = 10, statistics = NULL,
+    seed = 0L, reduction.name = "scalex", reduction.key = NULL,
+    model_dir = NULL, verbose = TRUE) {
+    if (!.isSeurat(x)) .refuseClass(x)
+    call <- .userCall("runSCALEX")
+    settings <- .settings(
+        values = values, profile = profile, n_features = n_features,
+        n_latent = n_latent, statistics = statistics, seed = seed, ...
+    )
+    target <- .seuratTarget(x, reduction.name, reduction.key)
+    study <- .asStudy(x, assay, layer, values, batch, splitIsBatch = TRUE)
+    target$assay <- .seuratAssayName(x, assay)
+    fitted <- .fitInto(x, study, target, "scalex", settings, model_dir, verbose)
+    .logSeurat(fitted$x, "runSCALEX", target$assay, fitted$settings, call)
+})
+
+#' @rdname runSCALEX
+#' @export
+setMethod("runSCALEX", "character", function(x, batch = NULL, ...) {
+    runSCALEX(readStudy(x), batch = batch, ...)
+})
+
+# Any system: fit, then write the embedding and the model back.
+# @return list(x, settings).
+.fitInto <- function(x, study, target, system, settings, model_dir, verbose) {
+    settings <- Filter(Negate(is.null), settings)
+    folder <- .newModelFolder(model_dir)
+    if (is.null(model_dir)) on.exit(unlink(folder, recursive = TRUE))
+    result <- .core("fit", study, c(
+        list(system = system, folder = folder, batch_key = study$batch),
+        settings
+    ), verbose)
+    z <- .checkedEmbedding(result$embedding, rownames(study$obs))
+    kept <- if (is.null(model_dir)) .keepFolder(folder, system) else folder
+    provenance <- .provenance("fit", system, settings, study,
+        version = result$manifest$version, seed = settings$seed)
+    if (identical(study$batchFrom, "values")) {
+        provenance$batchValues <- setNames(
+            study$obs[[study$batch]], rownames(study$obs)
+        )
+    }
+    model <- .newModel(system, kept, result, provenance, rownames(study$obs))
+    x <- .putEmbedding(x, z, target, target$assay)
+    list(x = .setRecord(x, target$name, model), settings = settings)
+}
+
+.newModelFolder <- function(model_dir) {
+    if (is.null(model_dir)) {
+        return(tempfile("isthmus-fit-"))
+    }
+    .checkPath(model_dir, "folder")
+    if (length(list.files(model_dir, all.files = TRUE, no.. = TRUE))) {
+        .stopInput(
+            "a new or empty folder as model_dir",
+            sprintf("files in %s", .quoted(model_dir)), "choose another folder"
+        )
+    }
+    model_dir
+}

@@ -1,0 +1,203 @@
+#' Transfer labels from a reference to new cells
+#'
+#' @description
+#' Gives each new cell the label of its nearest reference cells in the embedding,
+#' a confidence, and `"unknown"` where no label is close enough.
+#'
+#' @inheritParams projectCells
+#' @param reference an object that [runSCALEX()] returned; or an
+#'   [IsthmusModel-class] or the folder of a saved model, with `labels` as a
+#'   vector.
+#' @param labels the labels of the reference cells: the name of a column of its
+#'   cell data, or a vector named by the reference cells. Cells with `NA` do not
+#'   vote.
+#' @param k number of reference neighbours that vote.
+#' @param ... further settings by the names of the Python method
+#'   `transfer_labels`, for example `unknown_below`.
+#' @param name stem of the columns to add.
+#' @param verbose whether to report progress as messages.
+#'
+#' @details
+#' The query need not have been projected: the model embeds it here in the same
+#' way as [projectCells()] does. The reference may have been sorted or subset
+#' since the fit; its labels are matched by cell name, and reference cells that
+#' are no longer there do not vote.
+#'
+#' @return the query given, with two columns added to its cell data:
+#'   `scalex_label` (character) and `scalex_confidence` (between 0 and 1); and in
+#'   `metadata(x)$isthmus$labels` (or `misc$isthmus$labels`) the record of how
+#'   they were made.
+#' @inherit runSCALEX references
+#' @seealso [projectCells()] for the embedding.
+#' @examples
+#' if (isthmusReady()) {
+#'     sim <- simulateMultiome(n_cells = 400, seed = 1)
+#'     rna <- sim[["rna"]]
+#'     new <- rna$batch == rna$batch[1]
+#'     reference <- runSCALEX(rna[, !new], batch = "batch", max_steps = 50)
+#'     query <- transferLabels(rna[, new], reference, labels = "cell_type")
+#'     table(query$scalex_label, query$cell_type)
+#' }
+#' @name transferLabels
+NULL
+
+#' @rdname transferLabels
+#' @export
+setMethod("transferLabels", "SummarizedExperiment", function(
+    query, reference, labels = "cell_type", k = 15, ..., batch = NULL,
+    assay = NULL, values = NULL, name = "scalex", verbose = TRUE) {
+    .labelInto(query, reference, labels, .settings(k = k, ...),
+        list(assay, NULL, values, batch), name, verbose)
+})
+
+#' @rdname transferLabels
+#' @export
+setMethod("transferLabels", "ANY", function(
+    query, reference, labels = "cell_type", k = 15, ..., batch = NULL,
+    assay = NULL, layer = NULL, values = NULL, name = "scalex",
+    verbose = TRUE) {
+    if (!.isSeurat(query)) .refuseClass(query)
+    call <- .userCall("transferLabels")
+    settings <- .settings(k = k, ...)
+    query <- .labelInto(query, reference, labels, settings,
+        list(assay, layer, values, batch), name, verbose)
+    .logSeurat(query, "transferLabels", .seuratAssayName(query, assay),
+        settings, call)
+})
+
+#' @rdname transferLabels
+#' @export
+setMethod("transferLabels", "character", function(query, reference, ...) {
+    transferLabels(readStudy(query), reference, ...)
+})
+
+# @param place list(assay, layer, values, batch) of the query.
+.labelInto <- function(query, reference, labels, settings, place, name,
+                       verbose) {
+    columns <- paste0(name, c("_label", "_confidence"))
+    .checkColumns(query, columns)
+    model <- isthmusModel(reference)
+    known <- .referenceLabels(reference, model, labels)
+    batch <- place[[4]]
+    if (is.null(batch)) batch <- .projectedBatch(query)
+    study <- .queryStudy(query, model, place[[1]], place[[2]], place[[3]], batch)
+    result <- .core("labels", study, c(
+        list(
+            folder = .modelFolder(model), labels = known,
+            batch_key = study$batch, values = place[[3]]
+        ),
+        settings
+    ), verbose)
+    cells <- rownames(study$obs)
+    table <- data.frame(as.character(result$label),
+        as.numeric(result$confidence), row.names = cells)
+    names(table) <- columns
+    query <- .putColumns(query, table)
+    .setRecord(query, "labels", list(
+        columns = columns,
+        provenance = .provenance("labels", model@system, settings, study,
+            model = model@provenance$id, labels = if (length(labels) == 1L) labels)
+    ))
+}
+
+# The batches that the cells were projected with, if they were.
+.projectedBatch <- function(query) {
+    made <- .records(query)[["projection"]][["provenance"]]
+    batch <- made[["batch"]]
+    if (!is.null(batch) && batch %in% colnames(.cellData(query))) batch
+}
+
+# --- labels of the reference -------------------------------------------------
+
+# @return character along the model's reference cells; NA where unknown.
+.referenceLabels <- function(reference, model, labels) {
+    byCell <- .labelsByCell(reference, model, labels)
+    cells <- model@cells
+    hit <- match(cells, names(byCell))
+    if (all(is.na(hit))) {
+        .stopInput(
+            "labels for the cells that the model was fitted on",
+            sprintf(
+                "none of them among %d names, for example %s",
+                length(byCell), .listed(names(byCell), 3L)
+            ),
+            sprintf("name the labels by its cells, like %s", .listed(cells, 3L))
+        )
+    }
+    known <- unname(byCell)[hit]
+    if (all(is.na(known))) {
+        .stopInput(
+            "labels of reference cells", "NA for all of them",
+            "give another column with labels ="
+        )
+    }
+    known
+}
+
+# @return character named by cells.
+.labelsByCell <- function(reference, model, labels) {
+    holder <- .isSeurat(reference) || is(reference, "SummarizedExperiment")
+    isColumn <- is.character(labels) && length(labels) == 1L &&
+        is.null(names(labels))
+    if (isColumn && holder) {
+        return(.labelColumn(reference, labels))
+    }
+    if (isColumn && length(model@cells) != 1L) {
+        .stopInput(
+            "labels as a vector named by the reference cells",
+            sprintf("the column name %s and a model without columns",
+                .quoted(labels)),
+            "give the reference object, or the labels themselves"
+        )
+    }
+    values <- setNames(as.character(labels), names(labels))
+    if (!is.null(names(labels))) {
+        return(values)
+    }
+    if (length(values) != length(model@cells)) {
+        .stopInput(
+            sprintf("%d labels, one for each reference cell", length(model@cells)),
+            sprintf("%d labels without names", length(values)),
+            "name them by the reference cells"
+        )
+    }
+    setNames(values, model@cells)
+}
+
+.labelColumn <- function(reference, column) {
+    table <- .cellData(reference)
+    if (!column %in% colnames(table)) {
+        .stopInput(
+            sprintf("a label column in the reference's %s",
+                .cellDataName(reference)),
+            sprintf("no column %s; the columns are: %s", .quoted(column),
+                .listed(colnames(table))),
+            "name one of them with labels ="
+        )
+    }
+    setNames(as.character(table[[column]]), .cellKeys(reference))
+}
+
+# --- columns of the query ----------------------------------------------------
+
+.checkColumns <- function(x, columns) {
+    ours <- .records(x)[["labels"]][["columns"]]
+    taken <- setdiff(intersect(columns, colnames(.cellData(x))), ours)
+    if (length(taken)) {
+        .refuseTaken("label column", taken[1], "choose another with name =")
+    }
+}
+
+# @param table data.frame with cells as row names; others get NA.
+.putColumns <- function(x, table) {
+    hit <- match(.cellKeys(x), rownames(table))
+    for (column in names(table)) {
+        values <- table[[column]][hit]
+        if (.isSeurat(x)) {
+            slot(x, "meta.data")[[column]] <- values
+        } else {
+            colData(x)[[column]] <- values
+        }
+    }
+    x
+}

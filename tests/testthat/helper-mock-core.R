@@ -1,0 +1,112 @@
+# A core in R that does something simple and exact with what it is given, so that
+# the handling of objects can be tested in milliseconds and without Python.
+
+# @param log an environment: the calls are recorded in log$calls.
+localCore <- function(log = new.env(), core = mockCore, env = parent.frame()) {
+    log$calls <- list()
+    replacement <- function(verb, study, params = list(), transport = NULL) {
+        log$calls <- c(log$calls, list(list(verb = verb, study = study, params = params)))
+        core(verb, study, params)
+    }
+    namespace <- asNamespace("isthmus")
+    original <- get(".callCore", namespace)
+    put <- function(value) {
+        base::unlockBinding(".callCore", namespace)
+        assign(".callCore", value, envir = namespace)
+        base::lockBinding(".callCore", namespace)
+    }
+    put(replacement)
+    withr::defer(put(original), envir = env)
+    invisible(log)
+}
+
+lastCall <- function(log) log$calls[[length(log$calls)]]
+
+mockCore <- function(verb, study, params) {
+    switch(verb,
+        fit = mockFit(study, params),
+        info = mockInfo(params$folder),
+        project = mockProject(study, params),
+        labels = mockLabels(study, params),
+        impute = mockImpute(study, params),
+        read = list(study = readRDS(params$path)),
+        write = {
+            saveRDS(study, params$path)
+            list(path = params$path)
+        },
+        stop("no such verb: ", verb)
+    )
+}
+
+studyMatrix <- function(study) {
+    m <- as.matrix(study$assays[[study$main]])
+    dimnames(m) <- list(rownames(study$var), rownames(study$obs))
+    m
+}
+
+# Column j of the embedding: sum over features of counts times cos(j * their rank).
+mockEmbedding <- function(study, features, n_latent) {
+    m <- studyMatrix(study)[features, , drop = FALSE]
+    rank <- seq_along(features)
+    z <- vapply(seq_len(n_latent), function(j) colSums(m * cos(j * rank)), numeric(ncol(m)))
+    matrix(z, ncol(m), n_latent, dimnames = list(colnames(m), NULL))
+}
+
+mockFit <- function(study, params) {
+    message("epoch 1: loss 1.0")
+    features <- sort(head(rownames(study$var), params$n_features))
+    folder <- params$folder
+    dir.create(file.path(folder, "parts"), recursive = TRUE)
+    model <- list(
+        manifest = list(system = "scalex", version = "0.0", n_features = length(features)),
+        history = data.frame(epoch = 1:2, train_loss = c(2, 1)),
+        cells = rownames(study$obs), features = features,
+        n_latent = params$n_latent
+    )
+    saveRDS(model, file.path(folder, "parts", "model.rds"))
+    writeLines("{}", file.path(folder, "manifest.json"))
+    c(list(embedding = mockEmbedding(study, features, params$n_latent)), model)
+}
+
+mockInfo <- function(folder) {
+    path <- file.path(folder, "parts", "model.rds")
+    if (!file.exists(path)) {
+        isthmus:::.stopInput("a saved model", "a folder without parts/model.rds", "save it again")
+    }
+    readRDS(path)
+}
+
+mockProject <- function(study, params) {
+    model <- mockInfo(params$folder)
+    shared <- intersect(model$features, rownames(study$var))
+    list(
+        embedding = mockEmbedding(study, shared, model$n_latent),
+        coverage = list(
+            expected = length(model$features), shared = length(shared),
+            missing = setdiff(model$features, shared)
+        )
+    )
+}
+
+# The label of the cell of the same name, else "unknown".
+mockLabels <- function(study, params) {
+    model <- mockInfo(params$folder)
+    hit <- match(rownames(study$obs), model$cells)
+    label <- unlist(params$labels)[hit]
+    list(
+        label = ifelse(is.na(label), "unknown", label),
+        confidence = as.numeric(!is.na(label))
+    )
+}
+
+mockImpute <- function(study, params) {
+    model <- mockInfo(params$folder)
+    features <- if (is.null(params$features)) model$features else unlist(params$features)
+    values <- studyMatrix(study)[features, , drop = FALSE] / 10
+    if (!is.null(params$file)) {
+        rhdf5::h5createFile(params$file)
+        rhdf5::h5write(values, params$file, "values")
+        return(list(file = params$file, dataset = "values", features = features))
+    }
+    list(values = values, features = features)
+}

@@ -1,0 +1,106 @@
+# Small objects with two batches and three types that differ in ten genes each.
+
+smallCounts <- function(nCells = 60L, nGenes = 50L, seed = 1L) {
+    withr::with_seed(seed, {
+        type <- rep_len(1:3, nCells)
+        means <- matrix(1, nGenes, nCells)
+        for (t in 1:3) means[(t - 1L) * 10L + 1:10, type == t] <- 6
+        counts <- matrix(rpois(length(means), means), nGenes)
+        storage.mode(counts) <- "double"
+        # The oldest and the newest stack spell names alike only without "_".
+        dimnames(counts) <- list(
+            paste0("gene", seq_len(nGenes)), paste0("cell", seq_len(nCells))
+        )
+        list(
+            counts = as(counts, "CsparseMatrix"),
+            data = data.frame(
+                donor = rep(c("a", "b"), length.out = nCells)[order(runif(nCells))],
+                cell_type = paste0("type", type), row.names = colnames(counts)
+            )
+        )
+    })
+}
+
+smallSCE <- function(...) {
+    parts <- smallCounts(...)
+    x <- SingleCellExperiment::SingleCellExperiment(
+        assays = list(counts = parts$counts, logcounts = log1p(parts$counts)),
+        colData = S4Vectors::DataFrame(parts$data)
+    )
+    S4Vectors::metadata(x)$note <- "mine"
+    SingleCellExperiment::reducedDim(x, "PCA") <- matrix(
+        seq_len(2 * ncol(x)) / 10, ncol(x), 2,
+        dimnames = list(colnames(x), c("PC1", "PC2"))
+    )
+    x
+}
+
+smallSeurat <- function(..., split = FALSE) {
+    skip_if_not_installed("SeuratObject")
+    parts <- smallCounts(...)
+    x <- suppressWarnings(SeuratObject::CreateSeuratObject(
+        parts$counts, meta.data = parts$data
+    ))
+    if (!split) {
+        return(x)
+    }
+    skip_if(!seuratFive(), "SeuratObject 5 is not installed")
+    x[["RNA"]] <- base::split(x[["RNA"]], f = x$donor)
+    x
+}
+
+seuratFive <- function() {
+    requireNamespace("SeuratObject", quietly = TRUE) &&
+        "LayerData" %in% getNamespaceExports("SeuratObject")
+}
+
+# Both kinds of object, for tests that ask the same of each.
+bothObjects <- function(...) list(sce = smallSCE(...), seurat = smallSeurat(...))
+
+embeddingOf <- function(x, name = NULL) {
+    if (is(x, "SingleCellExperiment")) {
+        return(SingleCellExperiment::reducedDim(x, if (is.null(name)) "SCALEX" else name))
+    }
+    SeuratObject::Embeddings(x[[if (is.null(name)) "scalex" else name]])
+}
+
+# The object without what isthmus added, to compare with the one that was given.
+withoutResults <- function(x) {
+    if (is(x, "SingleCellExperiment")) {
+        S4Vectors::metadata(x)$isthmus <- NULL
+        for (name in intersect(c("SCALEX", "other"), SingleCellExperiment::reducedDimNames(x))) {
+            SingleCellExperiment::reducedDim(x, name) <- NULL
+        }
+        SummarizedExperiment::assays(x)$SCALEX <- NULL
+        if ("SCALEX" %in% SingleCellExperiment::altExpNames(x)) {
+            SingleCellExperiment::altExp(x, "SCALEX") <- NULL
+        }
+        x$scalex_label <- x$scalex_confidence <- NULL
+        return(x)
+    }
+    x@misc$isthmus <- NULL
+    x@reductions <- x@reductions[setdiff(names(x@reductions), c("scalex", "other"))]
+    x@assays <- x@assays[setdiff(names(x@assays), "SCALEX")]
+    x@meta.data <- x@meta.data[setdiff(names(x@meta.data), c("scalex_label", "scalex_confidence"))]
+    ours <- grepl("^(runSCALEX|projectCells|transferLabels|imputeAssay)[.]", names(x@commands))
+    x@commands <- x@commands[!ours]
+    x
+}
+
+# identical() up to empty named lists, which removing an entry leaves behind.
+expectUntouched <- function(after, before) {
+    expect_equal(withoutResults(after), withoutResults(before), ignore_attr = FALSE)
+    if (is(before, "SingleCellExperiment")) {
+        expect_identical(
+            SummarizedExperiment::assay(after, "counts"),
+            SummarizedExperiment::assay(before, "counts")
+        )
+        expect_identical(dimnames(after), dimnames(before))
+    } else {
+        expect_identical(after@meta.data[names(before@meta.data)], before@meta.data)
+        expect_identical(after@active.assay, before@active.assay)
+        expect_identical(after@active.ident, before@active.ident)
+        expect_identical(after@assays[names(before@assays)], before@assays)
+        expect_identical(after@reductions[names(before@reductions)], before@reductions)
+    }
+}
