@@ -1,0 +1,133 @@
+"""The parts of a study and AnnData: what becomes of what, whoever carries them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from isthmus._errors import InputError
+
+RECORD = "bridge"  # uns key: names that AnnData has no place for
+ALTERNATIVES = "altExps"  # uns key: other feature sets of the same cells
+_KNOWN = {"DM": "X_diffmap"} | {
+    name: f"X_{name.lower()}"
+    for name in ("PCA", "UMAP", "TSNE", "PHATE", "MAGIC", "SCALEX", "ScDREAMER", "SAILERX", "GLUE", "ScI2CL")
+}
+_KNOWN_BACK = {key: name for name, key in _KNOWN.items()}
+
+
+@dataclass
+class Parts:
+    """A study between the languages: R's parts, in AnnData's orientation.
+
+    Attributes
+    ----------
+    assays
+        Name to matrix (cells, features), CSR or dense.
+    main
+        The assay that becomes ``X``; ``None`` where there is no assay.
+    obs, var
+        Tables of the cells and of the features; their indices are the names.
+    reduced
+        Name to (array (cells, dimensions), names of the dimensions or ``None``).
+    alternatives
+        Other feature sets of the same cells.
+    """
+
+    assays: dict[str, Any]
+    main: str | None
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    reduced: dict[str, tuple[np.ndarray, list[str] | None]] = field(default_factory=dict)
+    alternatives: dict[str, Parts] = field(default_factory=dict)
+
+
+def assemble(parts: Parts) -> ad.AnnData:
+    """AnnData over the parts; matrices are not copied.
+
+    ``X`` is the main assay, the others are layers; reduced dimensions go to ``obsm`` under scanpy's names,
+    other feature sets to ``uns["altExps"]`` as AnnData. ``uns["bridge"]`` keeps the names of R, so that
+    :func:`take_apart` gives them back.
+    """
+    layers = {name: matrix for name, matrix in parts.assays.items() if name != parts.main}
+    x = None if parts.main is None else parts.assays[parts.main]
+    out = ad.AnnData(X=x, obs=parts.obs, var=parts.var, layers=layers)
+    record: dict[str, Any] = {"order": list(parts.assays), "reducedDims": {}, "columns": {}}
+    if parts.main is not None:
+        record["main"] = parts.main
+    for name, (values, columns) in parts.reduced.items():
+        key = _KNOWN.get(name, name)
+        key = name if key in parts.reduced and key != name else key
+        out.obsm[key] = values
+        record["reducedDims"][key] = name
+        if columns is not None:
+            record["columns"][key] = list(columns)
+    out.uns[RECORD] = record
+    if parts.alternatives:
+        out.uns[ALTERNATIVES] = {name: assemble(other) for name, other in parts.alternatives.items()}
+    return out
+
+
+def take_apart(adata: ad.AnnData) -> Parts:
+    """Parts of an AnnData, with R's names where it once came from R.
+
+    Raises
+    ------
+    InputError
+        If an alternative feature set lacks cells that the study has.
+    """
+    record = adata.uns.get(RECORD, {})
+    main = None if adata.X is None else str(record.get("main", "X"))
+    matrices = {} if main is None else {main: adata.X}
+    # From anndata 0.13 on, X itself appears among the layers under the key None.
+    matrices |= {name: adata.layers[name] for name in adata.layers if name is not None}
+    order = [name for name in record.get("order", ()) if name in matrices]
+    order += [name for name in matrices if name not in order]
+    reduced = {}
+    for key in adata.obsm:
+        name = record.get("reducedDims", {}).get(key) or _KNOWN_BACK.get(key, key)
+        values, columns = _embedding(adata.obsm[key], record.get("columns", {}).get(key))
+        if values is not None:
+            reduced[str(name)] = (values, columns)
+    others = adata.uns.get(ALTERNATIVES, {})
+    return Parts(
+        {name: matrices[name] for name in order},
+        main,
+        adata.obs,
+        adata.var,
+        reduced,
+        {name: take_apart(_aligned(other, adata, name)) for name, other in others.items()},
+    )
+
+
+def _embedding(values: Any, columns: Any) -> tuple[np.ndarray | None, list[str] | None]:
+    """Dense (cells, dimensions) with the names of the dimensions; ``None`` for what R has no place for."""
+    if isinstance(values, pd.DataFrame):
+        values, columns = values.to_numpy(), [str(name) for name in values.columns]
+    if sp.issparse(values):
+        values = values.toarray()
+    values = np.asarray(values)
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        return None, None
+    if columns is not None and len(columns) != values.shape[1]:
+        columns = None
+    return values, None if columns is None else [str(name) for name in columns]
+
+
+def _aligned(other: ad.AnnData, adata: ad.AnnData, name: str) -> ad.AnnData:
+    """``other`` in the order of the study's cells; ``uns`` does not follow when a study is subset."""
+    if other.obs_names.equals(adata.obs_names):
+        return other
+    missing = adata.obs_names.difference(other.obs_names)
+    if len(missing) or not other.obs_names.is_unique:
+        raise InputError(
+            f"all cells of the study in its alternative feature set '{name}'",
+            f"{len(missing)} cells without it, such as {list(missing[:3])}",
+            f'drop it: del adata.uns["{ALTERNATIVES}"]["{name}"]',
+        )
+    return other[adata.obs_names]
