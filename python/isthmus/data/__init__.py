@@ -1,0 +1,25 @@
+"""Between AnnData and the models: studies checked at the door, recorded transforms, loaders, simulated data."""
+
+from __future__ import annotations
+
+from isthmus.data.align import Alignment, Coverage
+from isthmus.data.batch import Batch
+from isthmus.data.categories import Categories
+from isthmus.data.loader import SparseLoader, split_validation
+from isthmus.data.pipeline import Pipeline, Prepared
+from isthmus.data.study import Study, from_anndata
+
+__all__ = [
+    "Alignment", "Batch", "Categories", "Coverage", "Pipeline", "Prepared", "SparseLoader", "Study",
+    "from_anndata", "simulate", "split_validation",
+]
+
+
+def __getattr__(name: str) -> object:
+    """``simulate`` is imported at first use."""
+    if name == "simulate":
+        from isthmus.data.simulate import simulate
+
+        globals()["simulate"] = simulate  # the function, also after the submodule of that name was imported
+        return simulate
+    raise AttributeError(f"module 'isthmus.data' has no attribute '{name}'")

@@ -1,0 +1,113 @@
+"""Mini-batches from a sparse matrix, gathered in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from isthmus.data.batch import Batch
+from isthmus.nn.sparse import SparseRows
+
+BATCHES_PER_BLOCK = 64  # mini-batches gathered from the matrix by one call
+
+
+@dataclass
+class SparseLoader:
+    """Yields mini-batches whose cells are drawn from all batches in proportion to their size.
+
+    One permutation an epoch; rows are gathered for many mini-batches at once, and a mini-batch is a slice of such
+    a block. No worker processes, no dense row on the host.
+
+    Attributes
+    ----------
+    x
+        (cells, features) float32 CSR.
+    batch
+        (cells,) int64 batch codes.
+    rows
+        Cells to serve; None = all.
+    batch_size
+        Cells in a mini-batch.
+    shuffle
+        Permute the cells each epoch (by ``seed`` and the epoch's number) and drop the incomplete mini-batch.
+    rank, world
+        Which part of each epoch this process serves, of how many.
+    """
+
+    x: sp.csr_matrix
+    batch: np.ndarray
+    rows: np.ndarray | None = None
+    batch_size: int = 128
+    shuffle: bool = False
+    seed: int = 0
+    modality: str = "x"
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        self.rows = np.arange(self.x.shape[0]) if self.rows is None else np.asarray(self.rows)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells served in an epoch, by all processes."""
+        return len(self.rows)
+
+    def __len__(self) -> int:
+        """Mini-batches an epoch in this process."""
+        here = self.n_cells // self.world
+        return max(here // self.batch_size, 1) if self.shuffle else -(-here // self.batch_size)
+
+    def epoch(self, number: int = 0) -> Iterator[Batch]:
+        """The mini-batches of epoch ``number``: the same number gives the same mini-batches, always."""
+        order = self.rows
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, number]).permutation(order)
+        order = order[self.rank :: self.world][: len(self) * self.batch_size]
+        for start in range(0, len(order), BATCHES_PER_BLOCK * self.batch_size):
+            yield from self._block(order[start : start + BATCHES_PER_BLOCK * self.batch_size])
+
+    def _block(self, order: np.ndarray) -> Iterator[Batch]:
+        """Gather the rows of a block once and cut it into mini-batches."""
+        block = self.x[order]
+        rows = SparseRows(
+            torch.from_numpy(block.indptr.astype(np.int64)),
+            torch.from_numpy(block.indices.astype(np.int64)),
+            torch.from_numpy(block.data.astype(np.float32, copy=False)),
+            block.shape[1],
+        )
+        covariate = torch.from_numpy(self.batch[order])
+        index = torch.from_numpy(order.astype(np.int64))
+        for start in range(0, len(order), self.batch_size):
+            stop = min(start + self.batch_size, len(order))
+            yield Batch({self.modality: rows.rows(start, stop)}, covariate[start:stop], index[start:stop])
+
+
+def split_validation(batch: np.ndarray, fraction: float, seed: int, most: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of training and of held-out cells, the latter drawn from each batch in proportion.
+
+    Parameters
+    ----------
+    batch
+        (cells,) batch codes.
+    fraction
+        Share of the cells to hold out.
+    seed
+        Of the draw.
+    most
+        Held-out cells at the most: beyond that, more of them make the estimate no better.
+
+    Returns
+    -------
+    train, validation
+        Ascending positions. A batch with too few cells to give one gives none.
+    """
+    rng = np.random.default_rng(seed)
+    fraction = min(fraction, most / max(len(batch), 1))
+    held = [rng.permutation(rows)[: int(len(rows) * fraction)] for rows in (np.flatnonzero(batch == b) for b in np.unique(batch))]
+    validation = np.sort(np.concatenate(held)) if held else np.empty(0, dtype=np.int64)
+    train = np.setdiff1d(np.arange(len(batch)), validation, assume_unique=True)
+    return train, validation

@@ -1,0 +1,203 @@
+"""From a study to the model's input: fitted once on the reference, re-applied to every query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from isthmus._errors import InputError
+from isthmus.data import transforms
+from isthmus.data.align import Alignment, Coverage
+from isthmus.data.study import Study
+from isthmus.data.transforms import DepthNormalise, MaxAbs, log1p
+
+PROFILES = ("rna", "atac")
+CELLS_PER_BLOCK = 16_384  # cells transformed together: bounds the memory beside the result
+TECHNICAL = r"^(?:ERCC-|MT-|mt-)"  # spike-ins and mitochondrial genes measure quality, not type
+LEAST_CELLS = 3  # a feature seen in fewer cells is noise
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Input of a model.
+
+    Attributes
+    ----------
+    x
+        (cells, model features) float32 CSR in [0, 1].
+    found
+        (model features,) bool, features that were measured; the others are unknown, not zero.
+    fill
+        (model features,) float32: the reference mean of each feature that was not measured, else 0.
+    coverage
+        How much of the model's features was found.
+    """
+
+    x: sp.csr_matrix
+    found: np.ndarray
+    fill: np.ndarray
+    coverage: Coverage
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Depth normalisation, log1p, feature selection and max-abs scaling with all that they learned.
+
+    Attributes
+    ----------
+    profile
+        ``"rna"`` (variable genes) or ``"atac"`` (accessible peaks).
+    universe
+        All features of the reference; the depth of a cell is measured over them.
+    features
+        The features that the model sees, in order.
+    depth, scale
+        The fitted transforms.
+    mean
+        (model features,) float32 mean of the scaled values in the reference.
+    """
+
+    profile: str
+    universe: pd.Index
+    features: pd.Index
+    depth: DepthNormalise
+    scale: MaxAbs
+    mean: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, study: Study, *, profile: str = "rna", n_features: int = 2000, features: list[str] | None = None,
+        per_batch_scale: bool = False,
+    ) -> tuple[Pipeline, Prepared]:
+        """Learn the transforms from a study and apply them to it.
+
+        Parameters
+        ----------
+        study
+            The reference.
+        profile
+            Preset: RNA or ATAC.
+        n_features
+            How many features to choose.
+        features
+            Names of the features to use instead of choosing.
+        per_batch_scale
+            Scale each batch by its own largest values (as the paper) rather than all cells by one set.
+        """
+        depth = DepthNormalise.fit(study.x, study.values)
+        everything = np.ones(study.n_features, dtype=bool)
+        logged = _log_normalise(study.x, study, depth, everything)
+        chosen = _choose(logged, study, profile, n_features, features)
+        selected = logged[:, chosen]
+        scale = MaxAbs.fit(selected, study.batch, len(study.batches), per_batch_scale)
+        x = scale.apply(selected, study.batch)
+        mean = np.asarray(x.mean(axis=0), dtype=np.float32).ravel()
+        names = study.features[chosen]
+        pipeline = cls(profile, study.features, names, depth, scale, mean)
+        found = np.ones(len(names), dtype=bool)
+        complete = Coverage(len(names), len(names), 1.0, 1.0, ())
+        return pipeline, Prepared(x, found, np.zeros(len(names), np.float32), complete)
+
+    def apply(self, query: Study, batch: np.ndarray | None = None, min_coverage: float = 0.0) -> Prepared:
+        """Bring a query to the scale of the reference.
+
+        Parameters
+        ----------
+        query
+            Cells with counts or log-normalised values; features in any order, missing and additional ones allowed.
+        batch
+            (cells,) codes of the *reference's* batches; None for cells of new batches, which bring their own scale
+            where the scale is per batch.
+        min_coverage
+            Least share of the model's features to accept.
+
+        Raises
+        ------
+        InputError
+            If the query covers too little.
+        """
+        alignment = Alignment.of(query.features, self.features)
+        coverage = Coverage.of(alignment, self.features, self.mean)
+        coverage.demand(min_coverage)
+        in_universe = Alignment.of(query.features, self.universe)
+        logged = sp.vstack([
+            _log_normalise(alignment.take(block), query, self.depth, in_universe.found, in_universe.position, block)
+            for block in _blocks(query.x)
+        ], format="csr")
+        scale, code = self.scale, batch
+        if code is None:
+            scale, code = self._scale_of_new(logged, query), query.batch
+        x = scale.apply(logged, code)
+        return Prepared(x, alignment.found, np.where(alignment.found, 0.0, self.mean).astype(np.float32), coverage)
+
+    def _scale_of_new(self, logged: sp.csr_matrix, query: Study) -> MaxAbs:
+        """The reference's scale, or each new batch's own where the scale is per batch."""
+        if not self.scale.per_batch:
+            return self.scale
+        return MaxAbs.fit(logged, query.batch, len(query.batches), per_batch=True)
+
+    def to_log(self, scaled: np.ndarray, batches: list[int]) -> np.ndarray:
+        """Scaled values (cells, model features) back to log-normalised ones, on the scale of these batches."""
+        rows = batches if self.scale.per_batch else [0]
+        return scaled * self.scale.largest[rows].mean(axis=0)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What a model folder stores: plain values, and arrays."""
+        plain = {"profile": self.profile, "target": self.depth.target, "universe": list(self.universe), "features": list(self.features)}
+        return plain, {"depth.share": self.depth.share, "scale.largest": self.scale.largest, "pipeline.mean": self.mean}
+
+    @classmethod
+    def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pipeline:
+        """The pipeline that :meth:`state` described."""
+        depth = DepthNormalise(plain["target"], arrays["depth.share"])
+        scale = MaxAbs(arrays["scale.largest"])
+        return cls(plain["profile"], pd.Index(plain["universe"]), pd.Index(plain["features"]), depth, scale, arrays["pipeline.mean"])
+
+
+def _blocks(x: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
+    """``x`` in blocks of rows that share its memory."""
+    for start in range(0, x.shape[0], CELLS_PER_BLOCK):
+        stop = min(start + CELLS_PER_BLOCK, x.shape[0])
+        first, last = x.indptr[start], x.indptr[stop]
+        yield sp.csr_matrix(
+            (x.data[first:last], x.indices[first:last], x.indptr[start : stop + 1] - first),
+            shape=(stop - start, x.shape[1]), copy=False,
+        )
+
+
+def _log_normalise(
+    x: sp.csr_matrix, study: Study, depth: DepthNormalise, found: np.ndarray,
+    position: np.ndarray | None = None, whole: sp.csr_matrix | None = None,
+) -> sp.csr_matrix:
+    """Log-normalised values of ``x``; the depth of each cell comes from the universe's columns of ``whole``."""
+    if study.values == "lognorm":
+        return x.astype(np.float32)
+    whole = x if whole is None else whole
+    counted = np.ones(whole.shape[1]) if position is None else np.zeros(whole.shape[1])
+    if position is not None:
+        counted[position[found]] = 1.0
+    return log1p(depth.apply(x, found, whole @ counted))
+
+
+def _choose(
+    logged: sp.csr_matrix, study: Study, profile: str, n_features: int, features: list[str] | None
+) -> np.ndarray:
+    """Positions of the features that the model will see."""
+    if features is not None:
+        return transforms.named_features(study.features, features, logged)
+    candidates = logged.getnnz(axis=0) >= min(LEAST_CELLS, study.n_cells)
+    if profile == "atac":
+        chosen = transforms.accessible_features(logged, candidates, n_features)
+    else:
+        candidates &= ~study.features.str.match(TECHNICAL)
+        chosen = transforms.variable_features(logged, study, candidates, n_features)
+    if len(chosen) == 0:
+        raise InputError(
+            f"features with counts in at least {LEAST_CELLS} cells", "none", "check the matrix, or name the features to use"
+        )
+    return chosen

@@ -1,0 +1,162 @@
+"""A study: cells by features with a batch for each cell, checked at the door."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from isthmus._errors import InputError
+from isthmus.data import door
+from isthmus.data.categories import Categories, shorten
+
+VALUES = ("counts", "lognorm")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Cells of one modality, ready for a pipeline; inside, nothing needs to be checked again.
+
+    Attributes
+    ----------
+    x
+        (cells, features) CSR; may be a read-only view of memory that R owns.
+    cells, features
+        Unique names.
+    batch
+        (cells,) int64 codes into ``batches``.
+    batches
+        Names of the batches.
+    values
+        ``"counts"`` (raw, non-negative integers) or ``"lognorm"`` (depth-normalised and log1p-transformed).
+    """
+
+    x: sp.csr_matrix
+    cells: pd.Index
+    features: pd.Index
+    batch: np.ndarray
+    batches: Categories
+    values: str = "counts"
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return self.x.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return self.x.shape[1]
+
+    def subset(self, rows: np.ndarray) -> Study:
+        """The study of some of its cells."""
+        return replace(self, x=self.x[rows], cells=self.cells[rows], batch=self.batch[rows])
+
+
+def from_anndata(
+    adata: AnnData,
+    batch_key: str | None = None,
+    *,
+    layer: str | None = None,
+    values: str = "counts",
+    batches: Categories | None = None,
+) -> Study:
+    """Take a study out of an AnnData; nothing of it is copied that need not be, nothing is changed.
+
+    Parameters
+    ----------
+    adata
+        Cells by features.
+    batch_key
+        Column of ``adata.obs`` that names the batch of each cell; None puts all cells into one batch.
+    layer
+        Layer that holds the values; None takes ``adata.X``.
+    values
+        What the values are: ``"counts"`` or ``"lognorm"``. Never guessed.
+    batches
+        Known categories to encode with; None learns them.
+
+    Raises
+    ------
+    InputError
+        If a column or layer is absent, names repeat, or the values are not what they are said to be.
+    """
+    door.check_choice(values, VALUES, "values")
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        raise InputError("cells and features", f"{adata.n_obs} cells x {adata.n_vars} features", "give a data set that is not empty")
+    door.check_unique(adata.obs_names, "cell")
+    door.check_unique(adata.var_names, "feature")
+    column = batch_column(adata, batch_key)
+    x = as_csr(pick_layer(adata, layer))
+    check = door.check_counts if values == "counts" else door.check_lognorm
+    check(x, adata.obs_names, layer)
+    known = Categories.of(column) if batches is None else batches
+    return Study(x, adata.obs_names, adata.var_names.astype(str), known.encode(column), known, values)
+
+
+def batch_column(adata: AnnData, batch_key: str | None) -> pd.Series:
+    """The batch of each cell; one constant where no column is named."""
+    if batch_key is None:
+        return pd.Series("all", index=adata.obs_names)
+    if batch_key not in adata.obs:
+        raise InputError(
+            "a column of obs that names the batch of each cell",
+            f"no column '{batch_key}'; there are {shorten(list(adata.obs.columns)) or 'none'}",
+            "name one of these columns, or add the batch to obs first",
+        )
+    column = adata.obs[batch_key]
+    if column.isna().any():
+        raise InputError(
+            f"a batch for every cell in column '{batch_key}'",
+            f"{int(column.isna().sum())} of {len(column)} cells without one",
+            "fill in the missing batches or leave these cells out",
+        )
+    return column
+
+
+def warn_single_batch(batches: Categories, batch_key: str | None) -> None:
+    """Say that nothing will be integrated; a reference for projection can still be built."""
+    if len(batches) == 1:
+        where = "no batch column was named" if batch_key is None else f"column '{batch_key}' holds one batch, '{batches.names[0]}'"
+        warnings.warn(
+            f"Nothing is integrated: {where}. The model can still serve as a reference for projection.", stacklevel=3
+        )
+
+
+def pick_layer(adata: AnnData, layer: str | None) -> sp.spmatrix | np.ndarray:
+    """``adata.X`` or one of its layers."""
+    if layer is None:
+        if adata.X is None:
+            raise InputError("values in X", "an AnnData without X", f"name a layer; there are {shorten(layer_names(adata)) or 'none'}")
+        return adata.X
+    if layer not in layer_names(adata):
+        raise InputError(
+            f"a layer '{layer}'", f"{shorten(layer_names(adata)) or 'no layers'}", "name one of the layers, or None for X"
+        )
+    return adata.layers[layer]
+
+
+def layer_names(adata: AnnData) -> list[str]:
+    """Names of the layers; newer versions of anndata list X among them under the name None."""
+    return [name for name in adata.layers if name is not None]
+
+
+def as_csr(x: sp.spmatrix | np.ndarray | Sequence) -> sp.csr_matrix:
+    """``x`` as CSR with sorted, summed entries; no copy where it is CSR already."""
+    if hasattr(x, "to_memory"):  # a matrix that is still in its file
+        x = x.to_memory()
+    if not sp.issparse(x):
+        dense = np.asarray(x)
+        if not np.issubdtype(dense.dtype, np.number) and dense.dtype != bool:
+            raise InputError("numbers in the matrix", f"entries of type {dense.dtype}", "give a numeric matrix")
+        return sp.csr_matrix(dense)
+    out = sp.csr_matrix(x)
+    if not out.has_canonical_format:
+        out = out.copy()  # sum_duplicates works in place, and the user's matrix stays as it is
+        out.sum_duplicates()
+    return out

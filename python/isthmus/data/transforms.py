@@ -1,0 +1,154 @@
+"""Transforms of a study: fitted on a reference, recorded, applied again to every query.
+
+Each is a small frozen record with ``fit`` and ``apply``. They work on CSR matrices (cells, features) and never
+make them dense.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from isthmus._errors import InputError
+from isthmus.data.categories import shorten
+from isthmus.data.study import Study
+
+CELLS_FOR_VARIABILITY = 50  # a smaller batch says little about which genes vary
+
+
+@dataclass(frozen=True)
+class DepthNormalise:
+    """Scale each cell to the same depth, measured over the features that query and reference share.
+
+    A feature that the query lacks also lacks its part of the depth. With ``share`` the part of the reference's
+    signal that each feature carries, and F the features found in the query, the depth of cell i is
+    ``sum_{f in F} x_if / sum_{f in F} share_f``: all features found gives plain depth normalisation, and neither
+    missing nor additional features of the query move its values.
+
+    Attributes
+    ----------
+    target
+        Depth after normalisation (counts per cell).
+    share
+        (features,) float64, sums to 1.
+    """
+
+    target: float
+    share: np.ndarray
+
+    @classmethod
+    def fit(cls, x: sp.csr_matrix, values: str, target: float = 1e4) -> DepthNormalise:
+        """Learn the shares; for log-normalised values also the depth they were brought to."""
+        if values == "lognorm":
+            depths = np.expm1(x)
+            target = float(np.median(np.asarray(depths.sum(axis=1)).ravel()))
+            total = np.asarray(depths.sum(axis=0)).ravel()
+        else:
+            total = np.bincount(x.indices, weights=x.data, minlength=x.shape[1])
+        return cls(target, total / total.sum())
+
+    def apply(self, x: sp.csr_matrix, found: np.ndarray, depth: np.ndarray) -> sp.csr_matrix:
+        """Normalised float32 copy of ``x``, whose rows have the sums ``depth`` over the found features."""
+        expected = self.share[found].sum() * self.target
+        factor = np.divide(expected, depth, out=np.zeros(len(depth)), where=depth > 0)
+        data = (x.data * np.repeat(factor, np.diff(x.indptr))).astype(np.float32)
+        return sp.csr_matrix((data, x.indices, x.indptr), shape=x.shape, copy=False)
+
+
+def log1p(x: sp.csr_matrix) -> sp.csr_matrix:
+    """Natural logarithm of one plus the value."""
+    return sp.csr_matrix((np.log1p(x.data), x.indices, x.indptr), shape=x.shape, copy=False)
+
+
+def variable_features(x: sp.csr_matrix, study: Study, candidates: np.ndarray, n_features: int) -> np.ndarray:
+    """Highly variable features, ranked in each batch and merged (scanpy's ``seurat`` flavour with ``batch_key``).
+
+    Parameters
+    ----------
+    x
+        (cells, features) log-normalised values.
+    study
+        Gives the batches; those under 50 cells are not asked unless all are that small.
+    candidates
+        (features,) bool, features that may be chosen.
+    n_features
+        How many to choose at the most.
+
+    Returns
+    -------
+    numpy.ndarray
+        Positions of the chosen features, ascending.
+    """
+    import scanpy as sc  # takes a second to import: only where it is used
+
+    columns = np.flatnonzero(candidates)
+    if n_features >= len(columns):
+        return columns
+    size = np.bincount(study.batch, minlength=len(study.batches))
+    asked = size >= CELLS_FOR_VARIABILITY
+    rows = asked[study.batch] if asked.any() else np.ones(study.n_cells, dtype=bool)
+    part = x[:, columns] if rows.all() else x[rows][:, columns]
+    seen = part.getnnz(axis=0) > 0  # a batch-aware ranking needs features that occur in the cells asked
+    table = AnnData(part[:, seen], obs=pd.DataFrame({"batch": pd.Categorical(study.batch[rows].astype(str))}))
+    several = table.obs["batch"].nunique() > 1
+    ranked = sc.pp.highly_variable_genes(
+        table, n_top_genes=min(n_features, int(seen.sum())), flavor="seurat", batch_key="batch" if several else None, inplace=False
+    )
+    return columns[seen][ranked["highly_variable"].to_numpy()]
+
+
+def accessible_features(x: sp.csr_matrix, candidates: np.ndarray, n_features: int) -> np.ndarray:
+    """The features open in most cells, ascending positions; ubiquitous ones stay, as they carry depth and quality."""
+    cells = x.getnnz(axis=0) * candidates
+    order = np.argsort(-cells, kind="stable")[:n_features]
+    return np.sort(order[cells[order] > 0])
+
+
+def named_features(features: pd.Index, wanted: list[str], x: sp.csr_matrix) -> np.ndarray:
+    """Positions of the features that the user named; they must exist and not be empty."""
+    position = features.get_indexer(pd.Index(wanted))
+    if (position < 0).any():
+        absent = [name for name, where in zip(wanted, position, strict=True) if where < 0]
+        raise InputError(
+            "features that the data set has", f"{len(absent)} it lacks: {shorten(absent)}", "leave these names out"
+        )
+    counts = x.getnnz(axis=0)[position]
+    if (counts == 0).any():
+        empty = [name for name, count in zip(wanted, counts, strict=True) if count == 0]
+        raise InputError("features with at least one count", f"{len(empty)} without: {shorten(empty)}", "leave these names out")
+    return np.sort(position)
+
+
+@dataclass(frozen=True)
+class MaxAbs:
+    """Bring every feature to [0, 1] by its largest value in the reference.
+
+    Attributes
+    ----------
+    largest
+        (groups, features) float32; one row for all cells, or one a batch.
+    """
+
+    largest: np.ndarray
+
+    @classmethod
+    def fit(cls, x: sp.csr_matrix, batch: np.ndarray, n_batches: int, per_batch: bool = False) -> MaxAbs:
+        """Learn the largest values, over all cells or in each batch."""
+        groups = [x[batch == b] for b in range(n_batches)] if per_batch else [x]
+        return cls(np.stack([group.max(axis=0).toarray().ravel() for group in groups]).astype(np.float32))
+
+    @property
+    def per_batch(self) -> bool:
+        """Whether each batch has its own scale."""
+        return len(self.largest) > 1
+
+    def apply(self, x: sp.csr_matrix, batch: np.ndarray) -> sp.csr_matrix:
+        """Scaled float32 copy of ``x``, clipped at 1 (a query may exceed the reference)."""
+        group = np.repeat(batch, np.diff(x.indptr)) if self.per_batch else 0
+        scale = self.largest[group, x.indices]
+        data = np.divide(x.data, scale, out=np.zeros(x.data.shape, np.float32), where=scale > 0, casting="unsafe")
+        return sp.csr_matrix((np.minimum(data, 1.0), x.indices, x.indptr), shape=x.shape, copy=False)

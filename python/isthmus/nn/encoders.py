@@ -1,0 +1,81 @@
+"""Encoders: from measured features to a distribution over the latent space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.nn.sparse import SparseRows
+from isthmus.nn.gaussian import Gaussian
+from isthmus.nn.linear import SparseLinear
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and variance that a batch normalisation uses instead of those of the mini-batch.
+
+    Attributes
+    ----------
+    mean, variance
+        (groups, width); one group, or one for each batch of cells.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def towards(self, other: Moments, weight: Tensor) -> Moments:
+        """Moments of the mixture ``weight`` x self + (1 - ``weight``) x other; ``weight`` is (groups,)."""
+        w = weight[:, None]
+        mean = w * self.mean + (1 - w) * other.mean
+        spread = w * (self.mean - mean).square() + (1 - w) * (other.mean - mean).square()
+        return Moments(mean, w * self.variance + (1 - w) * other.variance + spread)
+
+
+class GaussianEncoder(nn.Module):
+    """``q(z | x)``: sparse linear, batch norm, ReLU, then one linear head each for mean and log-variance.
+
+    Parameters
+    ----------
+    n_features, n_hidden, n_latent
+        Widths.
+    """
+
+    def __init__(self, n_features: int, n_hidden: int, n_latent: int) -> None:
+        super().__init__()
+        self.first = SparseLinear(n_features, n_hidden)
+        self.norm = nn.BatchNorm1d(n_hidden)
+        self.mean = nn.Linear(n_hidden, n_latent)
+        self.log_variance = nn.Linear(n_hidden, n_latent)
+
+    def forward(
+        self, x: SparseRows, fill: Tensor | None = None, moments: Moments | None = None, group: Tensor | None = None
+    ) -> Gaussian:
+        """Encode cells.
+
+        Parameters
+        ----------
+        x
+            (cells, features).
+        fill
+            (features,) values of unmeasured features, see :class:`SparseLinear`.
+        moments
+            Statistics to normalise with; None = of the mini-batch in training, the running ones otherwise.
+        group
+            (cells,) which group of ``moments`` each cell belongs to.
+        """
+        h = self.first(x, fill)  # (cells, hidden)
+        h = self.norm(h) if moments is None else self._normalise(h, moments, group)
+        h = F.relu(h)
+        return Gaussian(self.mean(h), self.log_variance(h))
+
+    def running_moments(self) -> Moments:
+        """The running statistics of training, as one group."""
+        return Moments(self.norm.running_mean[None], self.norm.running_var[None])
+
+    def _normalise(self, h: Tensor, moments: Moments, group: Tensor) -> Tensor:
+        scale = self.norm.weight * torch.rsqrt(moments.variance + self.norm.eps)  # (groups, hidden)
+        shift = self.norm.bias - moments.mean * scale
+        return h * scale[group] + shift[group]

@@ -1,0 +1,65 @@
+"""Sparse rows on the device of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(eq=False)  # not frozen: Fabric rebuilds records that pass through a wrapped model
+class SparseRows:
+    """Rows of one modality in compressed form (CSR), on the device of the model.
+
+    Attributes
+    ----------
+    indptr
+        (cells + 1,) int64; row ``i`` owns the entries ``indptr[i]:indptr[i + 1]``.
+    indices
+        (entries,) int64, feature of each entry.
+    values
+        (entries,) float32.
+    n_features
+        Number of columns.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+    n_features: int
+
+    @property
+    def n_cells(self) -> int:
+        """Number of rows."""
+        return self.indptr.shape[0] - 1
+
+    @cached_property
+    def row(self) -> Tensor:
+        """(entries,) int64, row of each entry."""
+        counts = self.indptr[1:] - self.indptr[:-1]
+        cells = torch.arange(self.n_cells, device=counts.device)
+        return torch.repeat_interleave(cells, counts, output_size=self.values.shape[0])
+
+    @cached_property
+    def dense(self) -> Tensor:
+        """(cells, features) float32, made on the device at first use."""
+        out = torch.zeros(self.n_cells * self.n_features, device=self.values.device)
+        out[self.row * self.n_features + self.indices] = self.values
+        return out.view(self.n_cells, self.n_features)
+
+    def rows(self, start: int, stop: int) -> SparseRows:
+        """Rows ``start`` to ``stop``, sharing memory with these."""
+        first, last = int(self.indptr[start]), int(self.indptr[stop])
+        return SparseRows(
+            self.indptr[start : stop + 1] - first,
+            self.indices[first:last],
+            self.values[first:last],
+            self.n_features,
+        )
+
+    def to(self, device: torch.device) -> SparseRows:
+        """The same rows on ``device``."""
+        parts = (t.to(device, non_blocking=True) for t in (self.indptr, self.indices, self.values))
+        return SparseRows(*parts, self.n_features)

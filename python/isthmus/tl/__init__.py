@@ -1,0 +1,9 @@
+"""The verbs: one for each system, and what they return."""
+
+from __future__ import annotations
+
+from isthmus.tl._scalex import Scalex
+from isthmus.tl.fitted import FittedModel, load
+from isthmus.tl.scalex import scalex
+
+__all__ = ["FittedModel", "Scalex", "load", "scalex"]

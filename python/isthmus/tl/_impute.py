@@ -1,0 +1,72 @@
+"""Imputed values: dense, sparse or on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from isthmus._errors import InputError
+from isthmus._files import atomic_path
+from isthmus.data.categories import shorten
+
+LARGEST_DENSE = 4 << 30  # bytes of a dense result that is still kept in memory
+
+
+def column_positions(known: pd.Index, features: Sequence[str] | None) -> np.ndarray:
+    """Positions of ``features`` among those the model knows; all where none are named."""
+    if features is None:
+        return np.arange(len(known))
+    position = known.get_indexer(pd.Index(features))
+    if (position < 0).any():
+        absent = [name for name, where in zip(features, position, strict=True) if where < 0]
+        raise InputError(
+            f"features among the {len(known)} that the model was trained on",
+            f"{len(absent)} others: {shorten(absent)}",
+            "leave them out, or fit with features= naming what you want to impute",
+        )
+    return position
+
+
+def collect(blocks: Iterable[np.ndarray], adata: AnnData, features: pd.Index, least: float, file: str | Path | None) -> AnnData:
+    """Blocks of (cells, features) as one AnnData."""
+    shape = (adata.n_obs, len(features))
+    var = pd.DataFrame(index=features)
+    if file is not None:
+        _write(blocks, shape, file, adata.obs[[]], var)
+        return ad.read_h5ad(file, backed="r")
+    size = shape[0] * shape[1] * 4
+    if least == 0 and size > LARGEST_DENSE:
+        raise InputError(
+            f"a result of at most {LARGEST_DENSE >> 30} GiB in memory",
+            f"{shape[0]} cells x {shape[1]} features, {size / 2**30:.1f} GiB",
+            "name a file, or fewer features, or a least value to keep",
+        )
+    x = sp.vstack([_sparse(block, least) for block in blocks], format="csr") if least > 0 else np.concatenate(list(blocks))
+    return AnnData(x, obs=adata.obs.copy(), var=var)
+
+
+def _sparse(block: np.ndarray, least: float) -> sp.csr_matrix:
+    """The entries of at least ``least``."""
+    return sp.csr_matrix(np.where(block >= least, block, 0.0).astype(np.float32))
+
+
+def _write(blocks: Iterable[np.ndarray], shape: tuple[int, int], file: str | Path, obs: pd.DataFrame, var: pd.DataFrame) -> None:
+    """Write an h5ad block by block; the file appears when it is complete."""
+    with atomic_path(file) as temporary:
+        AnnData(obs=obs, var=var).write_h5ad(temporary)
+        with h5py.File(temporary, "r+") as store:
+            if "X" in store:
+                del store["X"]
+            x = store.create_dataset("X", shape, dtype="f4", chunks=(min(1024, shape[0]), min(256, shape[1])))
+            x.attrs["encoding-type"], x.attrs["encoding-version"] = "array", "0.2.0"
+            start = 0
+            for block in blocks:
+                x[start : start + len(block)] = block
+                start += len(block)

@@ -1,0 +1,179 @@
+"""A fitted model, as users hold it: what all systems have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from isthmus._errors import InputError
+from isthmus.data.door import check_number
+from isthmus.tl import _store
+from isthmus.tl._labels import align_labels, nearest_labels
+from isthmus.tl._store import Manifest
+
+PACKAGES = ("torch", "anndata", "numpy", "scipy", "scanpy")
+SYSTEMS: dict[str, type[FittedModel]] = {}
+
+
+class FittedModel(ABC):
+    """A trained system with everything that new data need: transforms, categories, statistics, reference embedding.
+
+    Attributes
+    ----------
+    manifest
+        Settings, versions, seed and facts of the fit.
+    cells, latent
+        Names and embedding (cells, latent) of the reference cells.
+    history
+        One row an epoch: every loss term on training and held-out cells.
+    """
+
+    system: ClassVar[str]
+    manifest: Manifest
+    cells: pd.Index
+    latent: np.ndarray
+    history: pd.DataFrame
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the system, so that :func:`load` finds its class."""
+        super().__init_subclass__(**kwargs)
+        SYSTEMS[cls.system] = cls
+
+    @abstractmethod
+    def embed(self, adata: AnnData) -> np.ndarray:
+        """Embedding of cells from batches that the model knows, (cells, latent) float32."""
+
+    @abstractmethod
+    def project(self, query: AnnData, **settings: Any) -> np.ndarray:
+        """Embedding of cells from anywhere, without training, (cells, latent) float32."""
+
+    @abstractmethod
+    def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
+        """Names and arrays to store."""
+
+    @classmethod
+    @abstractmethod
+    def _from_state(cls, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> FittedModel:
+        """The model that :meth:`_state` described."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the fit."""
+        return self.manifest.settings
+
+    def transfer_labels(
+        self, query: AnnData, labels: pd.Series | Sequence, *, k: int = 15, unknown_below: float = 0.5,
+        key_added: str | None = None, **settings: Any,
+    ) -> pd.DataFrame:
+        """Label query cells by their nearest reference cells.
+
+        Parameters
+        ----------
+        query
+            Cells to label; projected first, unless this model's projection of them is there.
+        labels
+            Labels of the reference cells: in their order, or a Series named by cell. Missing labels do not vote.
+        k
+            Reference cells that vote.
+        unknown_below
+            Confidence in [0, 1] below which a cell is ``"unknown"``.
+        key_added
+            Stem of the columns written, ``obs["<stem>_label"]`` and ``obs["<stem>_confidence"]``.
+        **settings
+            Passed to :meth:`project`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``label`` and ``confidence`` of each query cell.
+
+        Raises
+        ------
+        InputError
+            If the labels do not fit the reference cells.
+        """
+        check_number(k, "k", 1, whole=True)
+        check_number(unknown_below, "unknown_below", 0.0, 1.0)
+        key = key_added or self.settings["key_added"]
+        known = align_labels(labels, self.cells)
+        voters = known.notna().to_numpy()
+        z = self._embedding_of(query, key, settings)
+        label, confidence = nearest_labels(
+            self.latent[voters], known[voters].astype(str).to_numpy(), z, k, unknown_below
+        )
+        query.obs[f"{key}_label"] = pd.Categorical(label)
+        query.obs[f"{key}_confidence"] = confidence
+        return pd.DataFrame({"label": label, "confidence": confidence}, index=query.obs_names)
+
+    def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
+        """This model's embedding of ``query``: the one that is there already, or a projection."""
+        record = query.uns.get(key)
+        if not settings and isinstance(record, dict) and record.get("id") == self.manifest.id and f"X_{key}" in query.obsm:
+            return np.asarray(query.obsm[f"X_{key}"], dtype=np.float32)
+        return self.project(query, key_added=key, **settings)
+
+    def record(self) -> dict[str, Any]:
+        """What ``uns["<key>"]`` holds: enough to know which model made an embedding, and how."""
+        history = {name: column.to_numpy() for name, column in self.history.items()}
+        plain = {name: value for name, value in self.settings.items() if value is not None}
+        return {
+            "id": self.manifest.id, "system": self.system, "settings": plain,
+            "versions": {"isthmus": self.manifest.isthmus, **self.manifest.environment}, "history": history,
+        }  # fmt: skip
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model into a folder (safetensors and JSON); see :func:`isthmus.load`."""
+        names, arrays = self._state()
+        names = {**names, "cells": list(self.cells), "history": list(self.history.columns)}
+        arrays = {**arrays, "latent": self.latent, "history": self.history.to_numpy(dtype=np.float64)}
+        _store.write(folder, self.manifest, names, arrays)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.cells)} cells, {self.latent.shape[1]} latent dimensions)"
+
+
+def load(folder: str | Path) -> FittedModel:
+    """Read a model that ``save`` wrote.
+
+    Parameters
+    ----------
+    folder
+        The model's folder.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no model, incomplete, altered, or of a newer version.
+    """
+    manifest, names, arrays = _store.read(folder)
+    if manifest.system not in SYSTEMS:
+        raise InputError(f"a model of one of the systems {sorted(SYSTEMS)}", f"'{manifest.system}'", "update isthmus")
+    model = SYSTEMS[manifest.system]._from_state(manifest, names, arrays)
+    model.cells, model.latent = pd.Index(names["cells"]), arrays["latent"]
+    model.history = pd.DataFrame(arrays["history"], columns=names["history"]).astype({"epoch": int, "step": int})
+    return model
+
+
+def new_manifest(system: str, settings: dict[str, Any], facts: dict[str, Any], latent: np.ndarray) -> Manifest:
+    """The manifest of a fit that just ended; the same fit has the same id."""
+    digest = hashlib.sha256(np.ascontiguousarray(latent).tobytes()).hexdigest()[:32]
+    return Manifest(
+        system=system, id=digest, settings=settings, facts=facts,
+        environment={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    )  # fmt: skip
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,237 @@
+"""The verb for SCALEX: AnnData in, embedding and fitted model out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from isthmus.data import Pipeline, Prepared, SparseLoader, Study, from_anndata, split_validation
+from isthmus.data.door import check_choice, check_enough_cells, check_number
+from isthmus.data.pipeline import PROFILES
+from isthmus.data.study import VALUES, warn_single_batch
+from isthmus.models import SCALEX
+from isthmus.tl._inference import choose_moments, encode, moments_of_batches
+from isthmus.tl._scalex import STATISTICS, Scalex
+from isthmus.tl.fitted import new_manifest
+from isthmus.train import Options, train
+from isthmus.train.devices import randomness
+
+PRESETS = {
+    "default": {},
+    # the authors' code: its rate, decay and step budget, last weights kept; inference by exact batch statistics is
+    # the limit of what it does with mini-batches of one batch
+    "reference": {
+        "learning_rate": 2e-4, "weight_decay": 5e-4, "batch_size": 64, "max_steps": 30_000, "schedule": "constant",
+        "early_stopping": False, "statistics": "exact", "precision": "32-true",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All arguments of :func:`scalex` that decide the numbers."""
+
+    batch_key: str | None
+    layer: str | None
+    profile: str
+    values: str
+    n_features: int | None
+    features: list[str] | None
+    scaling: str
+    n_latent: int
+    n_hidden: int
+    kl_weight: float
+    statistics: str
+    max_steps: int | None
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+    validation_fraction: float
+    early_stopping: bool
+    accelerator: str
+    devices: int | str
+    precision: str
+    compile: bool | str
+    seed: int
+    key_added: str
+
+    def check(self) -> None:
+        """Every number in its range, every word a known one."""
+        check_choice(self.profile, PROFILES, "profile")
+        check_choice(self.values, VALUES, "values")
+        check_choice(self.scaling, ("global", "batch"), "scaling")
+        check_choice(self.statistics, STATISTICS, "statistics")
+        check_choice(self.schedule, ("cosine", "constant"), "schedule")
+        for name in ("n_latent", "n_hidden"):
+            check_number(getattr(self, name), name, 1, whole=True)
+        for name in ("n_features", "max_steps"):
+            if getattr(self, name) is not None:
+                check_number(getattr(self, name), name, 1, whole=True)
+        check_number(self.batch_size, "batch_size", 2, whole=True)
+        check_number(self.seed, "seed", 0, 2**32 - 1, whole=True)
+        check_number(self.learning_rate, "learning_rate", 1e-12)
+        check_number(self.validation_fraction, "validation_fraction", 0.0, 0.5)
+        for name in ("kl_weight", "weight_decay"):
+            check_number(getattr(self, name), name, 0.0)
+
+
+def scalex(
+    adata: AnnData,
+    batch_key: str | None,
+    *,
+    layer: str | None = None,
+    profile: str = "rna",
+    values: str = "counts",
+    n_features: int | None = None,
+    features: list[str] | None = None,
+    scaling: str = "global",
+    n_latent: int = 10,
+    n_hidden: int = 1024,
+    kl_weight: float = 0.5,
+    statistics: str = "exact",
+    preset: str = "default",
+    max_steps: int | None = None,
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 5e-4,
+    schedule: str = "cosine",
+    validation_fraction: float = 0.1,
+    early_stopping: bool = True,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    precision: str = "auto",
+    compile: bool | str = "auto",
+    seed: int = 0,
+    key_added: str = "scalex",
+    progress: str | Callable[[str], Any] = "auto",
+    checkpoint: str | None = None,
+) -> Scalex:
+    """Integrate batches with SCALEX (Xiong et al. 2022): a batch-free encoder that also projects new data.
+
+    Parameters
+    ----------
+    adata
+        Cells by features with raw counts (or log-normalised values, see ``values``). Gets ``obsm["X_<key_added>"]``
+        and ``uns["<key_added>"]``; nothing else of it changes.
+    batch_key
+        Column of ``obs`` with the batch of each cell; None = one batch (a reference to project onto).
+    layer
+        Layer with the values; None = ``X``.
+    profile
+        ``"rna"``: 2,000 genes that vary within batches. ``"atac"``: the 30,000 peaks open in most cells. Both are
+        depth-normalised to 10,000 counts, log1p-transformed and scaled to [0, 1].
+    values
+        ``"counts"`` or ``"lognorm"`` (natural logarithm of depth-normalised counts plus one). Never guessed.
+    n_features, features
+        How many features to choose, or the names of those to use.
+    scaling
+        ``"global"``: a feature's largest value over all cells is 1. ``"batch"``: in each batch, as in the paper.
+    n_latent, n_hidden
+        Latent dimensions; width of the encoder's hidden layer.
+    kl_weight
+        Weight of the divergence from the prior.
+    statistics
+        What the encoder is normalised with at inference: each batch's exact statistics (``"exact"``), those of
+        training (``"running"``), or a mixture that trusts small batches less (``"shrunk"``).
+    preset
+        ``"reference"``: the authors' optimisation settings (30,000 steps of 64 cells, constant rate 2e-4), which
+        replace the arguments they concern.
+    max_steps
+        Optimiser steps at the most; None = by the number of cells.
+    batch_size, learning_rate, weight_decay, schedule
+        Cells a step; Adam's rate and coupled decay; ``"cosine"`` (down to zero) or ``"constant"``.
+    validation_fraction, early_stopping
+        Share of cells held out; stop when their loss stays above its best for 10 looks, and restore the best weights.
+    accelerator, devices, precision, compile
+        As in :class:`isthmus.train.Options`.
+    seed
+        Of all that is random. The same seed gives the same numbers from Python, R and the command line.
+    key_added
+        Stem of the keys written.
+    progress
+        ``"auto"``, ``"rich"``, ``"plain"``, ``"silent"`` or a callable that takes lines.
+    checkpoint
+        Folder for the state of the run; an interrupted run goes on from it.
+
+    Returns
+    -------
+    Scalex
+        The fitted model.
+
+    Raises
+    ------
+    InputError
+        If the data or an argument cannot be used; nothing was written then.
+    TrainingError
+        If a loss stops being finite.
+
+    Examples
+    --------
+    >>> import isthmus as im
+    >>> adata = im.data.simulate(n_cells=600, modalities=("rna",))["rna"]
+    >>> model = im.tl.scalex(adata, batch_key="batch", max_steps=200, progress="silent")
+    >>> adata.obsm["X_scalex"].shape
+    (600, 10)
+    """
+    check_choice(preset, tuple(PRESETS), "preset")
+    given = {name: value for name, value in locals().items() if name in Settings.__dataclass_fields__}
+    settings = Settings(**{**given, **PRESETS[preset]})
+    settings.check()
+    study = from_anndata(adata, batch_key, layer=layer, values=values)
+    check_enough_cells(study.n_cells, settings.batch_size)
+    warn_single_batch(study.batches, batch_key)
+    model = fit(study, settings, progress=progress, checkpoint=checkpoint)
+    adata.obsm[f"X_{key_added}"] = model.latent.copy()
+    adata.uns[key_added] = model.record()
+    return model
+
+
+def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any], checkpoint: str | None) -> Scalex:
+    """Preprocess, train, and store what inference needs."""
+    pipeline, prepared = Pipeline.fit(
+        study, profile=settings.profile, n_features=settings.n_features or {"rna": 2000, "atac": 30_000}[settings.profile],
+        features=settings.features, per_batch_scale=settings.scaling == "batch",
+    )  # fmt: skip
+    n_features, n_batches = len(pipeline.features), len(study.batches)
+    with randomness(settings.seed):
+        network = SCALEX(n_features, n_batches, settings.n_latent, settings.n_hidden, settings.kl_weight)
+    history = _train(network, study, prepared, settings, progress, checkpoint)
+    exact = moments_of_batches(network, prepared, study.batch, n_batches)
+    counts = np.bincount(study.batch, minlength=n_batches)
+    latent = encode(network, prepared, choose_moments(network, exact, counts, settings.statistics), study.batch)
+    plain, _ = pipeline.state()
+    facts = {"n_cells": study.n_cells, "n_batches": n_batches, "n_features": n_features, "target": plain["target"]}
+    return Scalex(
+        manifest=new_manifest("scalex", asdict(settings), facts, latent), network=network, pipeline=pipeline,
+        batches=study.batches, counts=counts, exact=exact, cells=pd.Index(study.cells), latent=latent, history=history,
+    )  # fmt: skip
+
+
+def _train(
+    network: SCALEX, study: Study, prepared: Prepared, settings: Settings,
+    progress: str | Callable[[str], Any], checkpoint: str | None,
+) -> pd.DataFrame:
+    """Hold cells out, train; history."""
+    fraction = settings.validation_fraction if settings.early_stopping else 0.0
+    rows, held_out = split_validation(study.batch, fraction, settings.seed)
+    size = min(settings.batch_size, len(rows))
+    loader = SparseLoader(prepared.x, study.batch, rows, size, shuffle=True, seed=settings.seed)
+    validation = SparseLoader(prepared.x, study.batch, held_out, 512) if len(held_out) else None
+    options = Options(
+        max_steps=settings.max_steps or default_steps(len(rows), size),
+        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, schedule=settings.schedule,
+        accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision,
+        compile=settings.compile, seed=settings.seed,
+    )  # fmt: skip
+    return train(network, loader, validation, options, progress=progress, checkpoint=checkpoint)
+
+
+def default_steps(n_cells: int, batch_size: int) -> int:
+    """Steps for a study of this size: 3,000, or ten epochs where that is more, but 30,000 at the most."""
+    return int(np.clip(10 * n_cells / batch_size, 3_000, 30_000))

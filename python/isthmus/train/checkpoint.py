@@ -1,0 +1,118 @@
+"""The state of a run on disk: whole or absent, without pickle."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from isthmus._errors import ModelFileError
+from isthmus._files import atomic_path
+
+if TYPE_CHECKING:
+    from isthmus.train.callbacks import Callback
+    from isthmus.train.run import Run
+
+SECONDS_BETWEEN = 60.0
+
+
+class Checkpoints:
+    """Keep the newest state of a run in a folder, and go on from it.
+
+    Parameters
+    ----------
+    folder
+        Holds ``state.safetensors`` (weights, optimisers, random state) and ``state.json``; renamed into place.
+    callbacks
+        Those whose counters belong to the state.
+    seconds
+        Least time between two writes.
+    """
+
+    def __init__(self, folder: str | Path, callbacks: Sequence[Callback], seconds: float = SECONDS_BETWEEN) -> None:
+        self.folder, self.callbacks, self.seconds = Path(folder), callbacks, seconds
+        self.last = 0.0
+
+    def on_begin(self, run: Run) -> None:
+        """Go on from a state in the folder, if there is one of the same options."""
+        if (self.folder / "state.json").exists():
+            self._read(run)
+        self.last = time.monotonic()
+
+    def on_epoch_end(self, run: Run, row: dict[str, float]) -> None:
+        """Write, unless that was done a moment ago."""
+        if run.fabric.is_global_zero and (run.stop or time.monotonic() - self.last >= self.seconds):
+            self.write(run)
+            self.last = time.monotonic()
+
+    def on_end(self, run: Run) -> None:
+        """Nothing: a finished run does not need its state, an interrupted one has the last that was written."""
+
+    def write(self, run: Run) -> None:
+        """Write the state now."""
+        tensors = {f"model.{name}": tensor for name, tensor in run.model.state_dict().items()}
+        if run.best is not None:
+            tensors |= {f"best.{name}": tensor for name, tensor in run.best[1].items()}
+        for phase, optimizer in zip(run.phases, run.optimizers, strict=True):
+            for number, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{phase.name}.{number}.{key}": value for key, value in state.items()}
+        tensors["random"] = torch.get_rng_state()
+        facts = {
+            "options": _recorded(run),
+            "epoch": run.epoch, "step": run.step, "rows": run.rows, "best_epoch": run.best_epoch,
+            "best_loss": None if run.best is None else run.best[0],
+            "looks_without": [getattr(c, "looks_without", 0) for c in self.callbacks],
+        }  # fmt: skip
+        with atomic_path(self.folder) as temporary:
+            temporary.mkdir()
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary / "state.safetensors")
+            (temporary / "state.json").write_text(json.dumps(facts), encoding="utf-8")
+
+    def _read(self, run: Run) -> None:
+        """Put the stored state into ``run``."""
+        facts = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        if facts["options"] != _recorded(run):
+            raise ModelFileError(
+                "a checkpoint of a run with the same settings",
+                f"one with other settings in '{self.folder}'",
+                "name another checkpoint folder, remove this one, or use its settings",
+            )
+        tensors = load_file(self.folder / "state.safetensors")
+        run.model.load_state_dict(_under(tensors, "model."))
+        run.epoch, run.step, run.rows, run.best_epoch = facts["epoch"], facts["step"], facts["rows"], facts["best_epoch"]
+        if facts["best_loss"] is not None:
+            run.best = (facts["best_loss"], _under(tensors, "best."))
+        for phase, optimizer in zip(run.phases, run.optimizers, strict=True):
+            whole = optimizer.state_dict()
+            whole["state"] = _by_number(_under(tensors, f"optimizer.{phase.name}."))
+            optimizer.load_state_dict(whole)
+        for callback, count in zip(self.callbacks, facts["looks_without"], strict=True):
+            callback.looks_without = count
+        torch.set_rng_state(tensors["random"])
+
+
+def _recorded(run: Run) -> dict[str, Any]:
+    """The options that decide the numbers, and the shape of the model."""
+    shapes = {name: list(tensor.shape) for name, tensor in run.model.state_dict().items()}
+    return {**asdict(run.options), "shapes": shapes}
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _by_number(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """``{"3.exp_avg": t}`` to ``{3: {"exp_avg": t}}``."""
+    out: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, key = name.partition(".")
+        out.setdefault(int(number), {})[key] = tensor
+    return out

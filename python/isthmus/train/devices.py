@@ -1,0 +1,68 @@
+"""Where and in what precision to compute."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from isthmus.train.options import Options
+
+WORTH_COMPILING = 3e13  # multiplications from which the compiler's own time is won back (about ten minutes, 2 cores)
+
+
+def make_fabric(options: Options) -> Fabric:
+    """Lightning Fabric for these options; under a launcher (torchrun) it joins the other processes."""
+    accelerator = options.accelerator
+    if accelerator == "auto" and torch.backends.mps.is_available():
+        accelerator = "cpu"  # sparse kernels are missing on Apple's GPUs; say accelerator="mps" to try
+    fabric = Fabric(accelerator=accelerator, devices=options.devices, precision=choose_precision(options, accelerator))
+    fabric.launch()
+    return fabric
+
+
+def choose_precision(options: Options, accelerator: str) -> str:
+    """Fabric's name of the precision: bf16 with float32 master weights where the processor has it."""
+    if options.precision != "auto":
+        return options.precision
+    on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
+    return "bf16-mixed" if (torch.cuda.is_bf16_supported() if on_gpu else has_bf16()) else "32-true"
+
+
+@cache
+def has_bf16() -> bool:
+    """Whether this processor multiplies bf16 matrices in hardware (AMX)."""
+    if platform.system() != "Linux":
+        return False
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    return "amx_bf16" in flags
+
+
+def compile_if_worth(model: nn.Module, options: Options, cells_per_step: int) -> bool:
+    """Compile the forward pass in place; whether it was done. The decision depends on sizes only, never on time."""
+    if options.compile is False:
+        return False
+    work = options.max_steps * cells_per_step * sum(p.numel() for p in model.parameters())
+    if options.compile == "auto" and work < WORTH_COMPILING:
+        return False
+    if not torch.cuda.is_available() and shutil.which("g++") is None and shutil.which("clang++") is None:
+        return False
+    torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
+    model.compile()
+    return True
+
+
+@contextmanager
+def randomness(seed: int) -> Iterator[None]:
+    """Seed torch inside the block only; outside, the user's random state is as it was."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

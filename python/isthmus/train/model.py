@@ -1,0 +1,28 @@
+"""What the loop demands of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import nn
+
+from isthmus.data.batch import Batch
+from isthmus.train.losses import Losses
+from isthmus.train.phases import Phase
+
+
+class Model(nn.Module, ABC):
+    """A model declares its networks, its losses and its phases; the loop acts."""
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> Losses:
+        """All loss terms of one mini-batch, each a mean over its cells."""
+
+    @abstractmethod
+    def phases(self) -> Sequence[Phase]:
+        """Who moves which parameters to minimise what."""
+
+    def forward(self, batch: Batch) -> Losses:
+        """The losses: what Fabric wraps and the compiler compiles."""
+        return self.losses(batch)

@@ -1,0 +1,174 @@
+"""One training run: its state, one step, one look at the held-out cells."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from isthmus._errors import TrainingError
+from isthmus.data.batch import Batch
+from isthmus.data.loader import SparseLoader
+from isthmus.train.devices import randomness
+from isthmus.train.losses import Losses
+from isthmus.train.model import Model
+from isthmus.train.options import Options
+from isthmus.train.phases import Phase
+from isthmus.train.schedules import Clock
+
+CHECK_EVERY = 50  # steps between two looks for numbers that are not finite (each waits for the device)
+
+
+@dataclass
+class Run:
+    """State of a training run; callbacks read it and may set ``stop``.
+
+    Attributes
+    ----------
+    model
+        The model as given; ``wrapped`` is what Fabric made of it.
+    phases, optimizers
+        In the model's order.
+    epoch, step
+        Whole epochs and steps made.
+    rows
+        History: one dict an epoch.
+    best
+        Held-out loss and weights at the best look; None before the first.
+    """
+
+    model: Model
+    options: Options
+    fabric: Fabric
+    wrapped: torch.nn.Module
+    phases: list[Phase]
+    optimizers: list[torch.optim.Optimizer]
+    epoch: int = 0
+    step: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: tuple[float, dict[str, Tensor]] | None = None
+    best_epoch: int = 0
+    stop: bool = False
+    reason: str = "all steps made"
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    since_check: int = 0
+
+    @classmethod
+    def start(cls, model: Model, options: Options, fabric: Fabric) -> Run:
+        """Move the model to the device and give each phase its optimiser."""
+        phases = list(model.phases())
+        optimizers = [
+            torch.optim.Adam(phase.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+            for phase in phases
+        ]
+        wrapped, *optimizers = fabric.setup(model, *optimizers)
+        return cls(model, options, fabric, wrapped, phases, optimizers)
+
+    @property
+    def clock(self) -> Clock:
+        """Where the run stands."""
+        return Clock(self.step, self.options.max_steps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left."""
+        return self.stop or self.step >= self.options.max_steps
+
+    def train_step(self, batch: Batch) -> None:
+        """One forward pass, then the gradient and the step of every phase that acts."""
+        losses = self.forward(batch)
+        acting = [(p, o) for p, o in zip(self.phases, self.optimizers, strict=True) if p.acts(self.clock)]
+        for _, optimizer in acting:
+            optimizer.zero_grad()
+        for phase, _ in acting:
+            self._backward(phase, losses, last=phase is acting[-1][0])
+        for phase, optimizer in acting:
+            self._move(phase, optimizer)
+        self.step += 1
+        self._count(losses)
+
+    def forward(self, batch: Batch) -> Losses:
+        """The losses of a mini-batch, through the wrapper only where processes must exchange gradients."""
+        batch = batch.to(self.fabric.device)
+        if self.fabric.world_size > 1:
+            return self.wrapped(batch)
+        with self.fabric.autocast():
+            return self.model(batch)
+
+    def _backward(self, phase: Phase, losses: Losses, last: bool) -> None:
+        """Gradients of one phase, into its own parameters only."""
+        loss = phase.loss(losses, self.clock)
+        if len(self.phases) == 1:
+            self.fabric.backward(loss)
+        else:
+            self.fabric.backward(loss, inputs=phase.parameters(), retain_graph=not last)
+
+    def _move(self, phase: Phase, optimizer: torch.optim.Optimizer) -> None:
+        """One step of one optimiser at the rate of the moment."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.options.rate(self.clock.fraction) * phase.learning_rate_factor
+        if self.options.gradient_clip is not None:
+            self.fabric.clip_gradients(self.wrapped, optimizer, max_norm=self.options.gradient_clip)
+        optimizer.step()
+
+    def _count(self, losses: Losses) -> None:
+        """Add the terms to the epoch's sums; every now and then look whether they are finite."""
+        for name, value in losses.terms().items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach()
+        self.since_check += 1
+        if self.since_check >= CHECK_EVERY or self.finished:
+            self.check_finite(self.sums)
+            self.since_check = 0
+
+    def check_finite(self, sums: dict[str, Tensor]) -> None:
+        """Stop with the name of the term that is not a number any more; the best weights are put back."""
+        broken = [name for name, value in sums.items() if not torch.isfinite(value)]
+        if broken:
+            where = f"{' and '.join(broken)} became {float(sums[broken[0]])} before step {self.step} (epoch {self.epoch + 1})"
+            kept = self.restore_best()
+            raise TrainingError(
+                "finite losses",
+                f"that {where}; {kept}",
+                "lower learning_rate, set gradient_clip=5, use precision='32-true', or look for extreme values in the data",
+            )
+
+    def restore_best(self) -> str:
+        """Put the best weights back; what was done, in words."""
+        if self.best is None:
+            return "no earlier state was kept"
+        self.model.load_state_dict(self.best[1])
+        return f"the weights of epoch {self.best_epoch} were put back"
+
+    def end_epoch(self, n_steps: int, seconds: float, held_out: dict[str, float]) -> dict[str, float]:
+        """Close an epoch: its row of the history."""
+        self.epoch += 1
+        self.check_finite(self.sums)
+        row = {"epoch": self.epoch, "step": self.step}
+        row |= {f"train_{name}": float(value) / n_steps for name, value in self.sums.items()}
+        row |= held_out
+        row |= {"learning_rate": self.options.rate(self.clock.fraction), "seconds": seconds}
+        self.rows.append(row)
+        self.sums = {}
+        return row
+
+    @torch.no_grad()
+    def validate(self, loader: SparseLoader) -> dict[str, float]:
+        """Mean of every term, and of the first phase's loss, over held-out cells; the same noise at every look."""
+        self.model.eval()
+        sums: dict[str, Tensor] = {}
+        with randomness(self.options.seed):
+            for batch in loader.epoch():
+                losses = self.forward(batch)
+                total = self.phases[0].loss(losses, self.clock)
+                for name, value in {**losses.terms(), "loss": total}.items():
+                    sums[name] = sums.get(name, 0.0) + value * len(batch)
+        self.model.train()
+        return {f"validation_{name}": float(value) / loader.n_cells for name, value in sums.items()}
+
+
+def now() -> float:
+    """Seconds on a clock that only goes forward."""
+    return time.perf_counter()
