@@ -7,6 +7,7 @@ from isthmus.data.batch import Batch
 from isthmus.data.categories import Categories
 from isthmus.data.loader import SparseLoader, split_validation
 from isthmus.data.pipeline import Pipeline, Prepared
+from isthmus.data.simulate import simulate
 from isthmus.data.study import Study, from_anndata
 
 __all__ = [
@@ -14,12 +15,3 @@ __all__ = [
     "from_anndata", "simulate", "split_validation",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """``simulate`` is imported at first use."""
-    if name == "simulate":
-        from isthmus.data.simulate import simulate
-
-        globals()["simulate"] = simulate  # the function, also after the submodule of that name was imported
-        return simulate
-    raise AttributeError(f"module 'isthmus.data' has no attribute '{name}'")
