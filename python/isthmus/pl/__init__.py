@@ -1,0 +1,17 @@
+"""Pictures: embeddings, projections, training curves, transferred labels.
+
+Every function draws on the Axes it is given, or on a new one, and returns it; none shows or saves anything,
+so that ``ax.figure.savefig(...)`` is the caller's. Colours can be told apart by colour-blind readers, points
+are drawn in a shuffled order so that no group hides another, and nothing of the user's object is changed
+unless asked for. Needs matplotlib (``pip install "isthmus[plot]"``).
+"""
+
+from __future__ import annotations
+
+from isthmus.pl._colors import colors_of
+from isthmus.pl._confusion import confusion
+from isthmus.pl._embedding import embedding, projection
+from isthmus.pl._history import history
+from isthmus.pl._layout import umap
+
+__all__ = ["colors_of", "confusion", "embedding", "history", "projection", "umap"]
