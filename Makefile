@@ -1,6 +1,6 @@
 # Every target does its own set-up; what is done already is skipped.
 SHELL := /bin/bash
-.PHONY: help setup demo test test-python test-r test-modern lint format docs document vignettes benchmarks clean
+.PHONY: help setup demo test test-python test-r test-modern check lint format docs document vignettes benchmarks clean
 
 help:            ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## ?(.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -22,6 +22,9 @@ test-r: setup    ## the R tests; FILTER= is a regular expression of file names
 
 test-modern:     ## the R and bridge tests on R 4.5, Seurat 5, Bioconductor 3.20, in a Debian trixie root (6 minutes once, root)
 	@bash tools/test-modern.sh
+
+check: setup     ## R CMD build and R CMD check
+	@bash tools/check.sh
 
 lint: setup      ## ruff, lintr, size limits, documentation up to date
 	@bash tools/lint.sh

@@ -21,6 +21,8 @@ hash_of() {
         sort -z | xargs -0 -r sha256sum | sha256sum | cut -c1-32
 }
 
+r_version() { Rscript --version 2>&1 | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -n 1; }
+
 is_done() { [ "$(cat "$STAMPS/$1" 2>/dev/null || true)" = "$2" ]; }
 mark_done() { printf '%s\n' "$2" > "$STAMPS/$1.tmp" && mv "$STAMPS/$1.tmp" "$STAMPS/$1"; }
 

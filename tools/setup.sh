@@ -46,7 +46,7 @@ find_python() {
 
 python_environment() {
     local python stamp
-    stamp=$(hash_of pyproject.toml tools/setup.sh tools/install-python.sh)-$(R RHOME | xargs -I{} cat {}/SVN-REVISION | sha256sum | cut -c1-8)
+    stamp=$(hash_of pyproject.toml tools/setup.sh tools/install-python.sh)-$(r_version)
     is_done python "$stamp" && "$VENV/bin/python" -c '' 2>/dev/null && return 0
     python=$(find_python) || die "no Python >= 3.11 with venv, headers and a shared libpython" \
         "apt-get install python3 python3-venv python3-dev, or name one: ISTHMUS_PYTHON=/path/to/python make setup"
@@ -60,8 +60,8 @@ python_environment() {
 
 r_library() {
     local stamp
-    stamp=$(hash_of tools/reticulate.sh)-$(R RHOME | xargs -I{} cat {}/SVN-REVISION | sha256sum | cut -c1-8)
-    is_done reticulate "$stamp" && [ -d "$RLIB/reticulate" ] && return 0
+    stamp=$(hash_of tools/reticulate.sh)-$(r_version)
+    is_done reticulate "$stamp" && [ -d "$RLIB" ] && return 0
     say "reticulate for R, in .Rlib where the installed one is too old"
     mkdir -p "$RLIB"
     run_logged reticulate bash tools/reticulate.sh

@@ -13,7 +13,7 @@ python_tests() {
     say "Python tests"
     "$VENV/bin/python" -m pytest -p no:cacheprovider "$@" 2>&1 | tee "$LOGS/pytest.log"
     [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
-    closing+=("$(grep -E '^(=+ )?.*(passed|failed|error|no tests ran).* in [0-9.]+s' "$LOGS/pytest.log" | tail -n 1)")
+    closing+=("$(grep -E '(passed|failed|error|no tests ran).* in [0-9.]+s' "$LOGS/pytest.log" | tail -n 1)")
 }
 
 r_tests() {
