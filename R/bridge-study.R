@@ -158,19 +158,20 @@
 
 # The study as Python reads it: matrices are dgCMatrix or plain, tables are
 # lists of names and columns.
-.plainStudy <- function(study) {
+# @param matrix Makes an assay plain; identity leaves that to the writer.
+.plainStudy <- function(study, matrix = .plainMatrix) {
     list(
-        assays = .namedApply(study$assays, .plainMatrix), main = study$main,
+        assays = .namedApply(study$assays, matrix), main = study$main,
         obs = .plainFrame(study$obs), var = .plainFrame(study$var),
         reducedDims = .namedApply(study$reducedDims, function(x) {
             x <- .plainReduced(x)
             list(values = unname(x), columns = colnames(x))
         }),
-        altExps = .namedApply(study$altExps, .plainStudy)
+        altExps = .namedApply(study$altExps, .plainStudy, matrix = matrix)
     )
 }
 
-.namedApply <- function(x, f) if (length(x)) lapply(x, f) else list()
+.namedApply <- function(x, f, ...) if (length(x)) lapply(x, f, ...) else list()
 
 .plainFrame <- function(frame) {
     columns <- lapply(names(frame), function(name) {

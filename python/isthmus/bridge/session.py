@@ -208,7 +208,7 @@ def run(verb: str, params: str, progress: Callable[[str], Any]) -> str:
     str
         JSON status of :func:`isthmus.bridge.dispatch.call`.
     """
-    from isthmus.bridge import rvalues
+    from isthmus.bridge import rvalues, values
     from isthmus.bridge import study as studies
     from isthmus.bridge.dispatch import call, describe
 
@@ -222,10 +222,10 @@ def run(verb: str, params: str, progress: Callable[[str], Any]) -> str:
         if "study" in bridge:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # AnnData's advice on names is not for users of R
-                study = studies.assemble(rvalues.parts_in(bridge["study"]))
+                study = studies.assemble(values.parts_from(rvalues.tree_in(bridge["study"])))
         result, status = call(verb, study, json.loads(params), relay)
         if status["status"] == "ok":
-            bridge["result"] = rvalues.value_out(result)
+            bridge["result"] = values.emit(result, rvalues.RSink())
         return json.dumps(status)
     except KeyboardInterrupt:
         return json.dumps({"status": "interrupt", "warnings": []})

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from rpy2 import rinterface as ri
 
 from isthmus._errors import InputError
+from isthmus.bridge.values import integer_like
 
 R_INT_MAX = 2**31 - 1
 _live = 0
@@ -111,8 +112,7 @@ def dense_out(values: np.ndarray, *, assay: bool) -> ri.sexp.SexpVector:
         True turns (cells, features) into R's (features, cells); the bytes keep their order. False keeps
         the shape, as for an embedding.
     """
-    keep = values.dtype.kind in "iub" and values.dtype.itemsize <= 4 and values.dtype != np.uint32
-    make = ints if keep else floats
+    make = ints if integer_like(values) else floats
     out = make(values if assay else values.T)
     shape = values.shape[::-1] if assay else values.shape
     out.do_slot_assign("dim", ri.IntSexpVector([int(n) for n in shape]))
