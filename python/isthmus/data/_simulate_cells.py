@@ -10,6 +10,7 @@ import pandas as pd
 from isthmus.data._simulate_settings import Settings
 
 DEPTH_SD = {"rna": 0.5, "atac": 0.6}  # natural log of the counts per cell
+TILT = 1.0  # log scale; a type's share differs up to exp(2) = 7 fold between confounded batches
 DEPTH_CLIP = 2.5  # standard deviations; no cell is simulated empty
 
 
@@ -123,7 +124,11 @@ def _composition(
     names = settings.type_names
     share = rng.gamma(8.0, size=len(names))
     shares = np.tile(share / share.sum(), (settings.n_batches, 1))  # (batches, types)
-    tilt = rng.normal(0, 1.2, shares.shape)
+    # Types lie on a circle and batches look at it from different sides: strong whatever the seed.
+    angle = (
+        rng.permutation(len(names)) / len(names) + np.arange(settings.n_batches)[:, None] / settings.n_batches
+    )
+    tilt = TILT * np.cos(2 * np.pi * angle)  # (batches, types), log scale
     absent, where = int(rng.integers(len(names))), int(rng.integers(settings.n_batches))
     missing = {}
     if settings.confounding in ("composition", "both"):

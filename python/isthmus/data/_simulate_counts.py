@@ -99,24 +99,40 @@ def _candidates(
         weight = block.depth * share
         for node in np.unique(node_of[weight > 0]):
             here = np.flatnonzero((node_of == node) & (weight > 0))
-            reach = np.cumsum(weight[here])
-            number = rng.poisson(reach[-1] * model.envelope[node])
+            number = rng.poisson(weight[here].sum() * model.envelope[node])
             feature = np.repeat(np.arange(number.size), number)
-            chosen = np.searchsorted(reach[:-1], reach[-1] * rng.random(feature.size), side="right")
-            yield here[chosen], feature
+            yield here.take(_draw_weighted(weight[here], feature.size, rng)), feature
+
+
+def _draw_weighted(weight: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions drawn with odds ``weight``, by Walker's alias table (faster than a binary search)."""
+    n = weight.size
+    share, other = n * weight / weight.sum(), np.arange(n)
+    small, large = [list(np.flatnonzero(side)) for side in (share < 1, share >= 1)]
+    while small and large:  # each small one is filled up by a large one
+        low, high = small.pop(), large[-1]
+        other[low] = high
+        share[high] -= 1.0 - share[low]
+        if share[high] < 1:
+            small.append(large.pop())
+    share[small + large] = 1.0  # rounding leaves these
+    position = n * rng.random(size)
+    column = position.astype(np.intp)
+    return np.where(position - column < share.take(column), column, other.take(column))
 
 
 def _thin(
     model: FeatureModel, block: Block, cell: np.ndarray, feature: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which events are kept, (events,) bool, and the counts of those kept, float32."""
-    log_modifier = model.shift[block.batch[cell], feature] + _state_effect(model, block, cell, feature)
-    chance = np.exp(log_modifier - model.ceiling[feature])
+    log_modifier = _entry(model.shift, block.batch.take(cell), feature)
+    log_modifier += _state_effect(model, block, cell, feature)
+    chance = np.exp(log_modifier - model.ceiling.take(feature))
     if model.dispersion is None:
         kept = rng.random(cell.size) < chance
         return kept, np.ones(np.count_nonzero(kept), dtype=np.float32)
-    mean = _mean_rate(model, block, cell, feature) * block.depth[cell] * np.exp(log_modifier)
-    spread = (model.dispersion[feature] * mean).astype(np.float64)  # phi m
+    mean = _mean_rate(model, block, cell, feature) * block.depth.take(cell) * np.exp(log_modifier)
+    spread = (model.dispersion.take(feature) * mean).astype(np.float64)  # phi m
     kept = rng.random(cell.size) < chance * np.log1p(spread) / spread
     return kept, rng.logseries(spread[kept] / (1.0 + spread[kept])).astype(np.float32)
 
@@ -124,13 +140,20 @@ def _thin(
 def _state_effect(model: FeatureModel, block: Block, cell: np.ndarray, feature: np.ndarray) -> np.ndarray:
     """Log change of each event's rate by the state of its cell; features without loadings are skipped."""
     effect = np.zeros(cell.size, dtype=np.float32)
-    moved = np.flatnonzero(model.loadings.any(axis=1)[feature])
-    product = np.einsum("ek,ek->e", block.state[cell[moved]], model.loadings[feature[moved]])
+    moved = np.flatnonzero(model.loadings.any(axis=1).take(feature))
+    state, loadings = block.state.take(cell[moved], axis=0), model.loadings.take(feature[moved], axis=0)
+    product = np.einsum("ek,ek->e", state, loadings)
     effect[moved] = STATE_LIMIT * np.tanh(product / STATE_LIMIT)
     return effect
 
 
 def _mean_rate(model: FeatureModel, block: Block, cell: np.ndarray, feature: np.ndarray) -> np.ndarray:
     """Rate rho of each event's feature in its cell, between the two nodes."""
-    place = block.place[cell]
-    return (1 - place) * model.rate[block.start[cell], feature] + place * model.rate[block.end[cell], feature]
+    place = block.place.take(cell)
+    start, end = (_entry(model.rate, node.take(cell), feature) for node in (block.start, block.end))
+    return (1 - place) * start + place * end
+
+
+def _entry(table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """``table[row, column]``; one flat index is twice as fast as two."""
+    return table.ravel().take(row.astype(np.intp) * table.shape[1] + column)
