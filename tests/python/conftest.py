@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from isthmus import InputError
 
 SEED = 20261121
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,3 +47,23 @@ def rng() -> np.random.Generator:
 def generator() -> torch.Generator:
     """A torch generator with the same seed in every test."""
     return torch.Generator().manual_seed(SEED)
+
+
+@contextmanager
+def _refused(found: str, expected: str = "", remedy: str = "", kind: type[Exception] = InputError) -> Iterator[None]:
+    with pytest.raises(kind) as caught:
+        yield
+    error = caught.value
+    assert type(error) is kind
+    assert str(error) == f"Expected {error.expected}.\nFound {error.found}.\nRemedy: {error.remedy}."
+    assert found in error.found
+    assert expected in error.expected
+    assert remedy in error.remedy
+    assert error.remedy
+    assert not any(part.endswith(".") for part in (error.expected, error.found, error.remedy))
+
+
+@pytest.fixture
+def refused() -> Callable[..., AbstractContextManager[None]]:
+    """``with refused("found", "expected", "remedy"):`` the block raises an error of three parts with these words."""
+    return _refused

@@ -69,7 +69,7 @@ class GaussianEncoder(nn.Module):
         h = self.first(x, fill)  # (cells, hidden)
         h = self.norm(h) if moments is None else self._normalise(h, moments, group)
         h = F.relu(h)
-        return Gaussian(self.mean(h), self.log_variance(h))
+        return Gaussian(self.mean(h).float(), self.log_variance(h).float())  # divergences are summed in full precision
 
     def running_moments(self) -> Moments:
         """The running statistics of training, as one group."""
