@@ -24,6 +24,7 @@
         .sayOnce("transport", "isthmus: Python runs inside this R session (", test$python, ").")
         return("inprocess")
     }
+    .findPython() # stops where there is none for either transport
     .sayOnce(
         "transport",
         "isthmus: a separate Python process is used, because the one inside R ",

@@ -43,8 +43,7 @@ def call(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            arguments = {} if study is None else {"study": study}
-            result = _verb(verb)(**arguments, **given, progress=progress)
+            result = _verb(verb)(study, **given, progress=progress)
         except KeyboardInterrupt:
             status = {"status": "interrupt"}
         except Exception as error:  # every failure must reach R as words, none may end it

@@ -1,7 +1,7 @@
 """Tells R what this Python has; run as a script, by any Python, so it uses the standard library only.
 
-Prints one line of JSON: the version, whether it is a shared build, and the versions of the packages, ``null``
-for those that are missing. Nothing is imported to find out, so it takes a moment even where torch is installed.
+Prints one line of JSON: the version, whether it is a shared build, and the versions of the packages,
+``null`` for those that are missing. Nothing is imported to find out, so it is quick even beside torch.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ class Parts:
         Name to (array (cells, dimensions), names of the dimensions or ``None``).
     alternatives
         Other feature sets of the same cells.
+    unnamed
+        ``"obs"`` and ``"var"`` where R had no names; the index then only counts.
     """
 
     assays: dict[str, Any]
@@ -45,6 +47,7 @@ class Parts:
     var: pd.DataFrame
     reduced: dict[str, tuple[np.ndarray, list[str] | None]] = field(default_factory=dict)
     alternatives: dict[str, Parts] = field(default_factory=dict)
+    unnamed: tuple[str, ...] = ()
 
 
 def assemble(parts: Parts) -> ad.AnnData:
@@ -60,6 +63,8 @@ def assemble(parts: Parts) -> ad.AnnData:
     record: dict[str, Any] = {"order": list(parts.assays), "reducedDims": {}, "columns": {}}
     if parts.main is not None:
         record["main"] = parts.main
+    if parts.unnamed:
+        record["unnamed"] = list(parts.unnamed)
     for name, (values, columns) in parts.reduced.items():
         key = _KNOWN.get(name, name)
         key = name if key in parts.reduced and key != name else key
@@ -102,6 +107,7 @@ def take_apart(adata: ad.AnnData) -> Parts:
         adata.var,
         reduced,
         {name: take_apart(_aligned(other, adata, name)) for name, other in others.items()},
+        tuple(record.get("unnamed", ())),
     )
 
 

@@ -131,8 +131,8 @@ def emit_parts(parts: studies.Parts, to: Sink) -> Any:
         {
             "assays": to.named(assays),
             "main": to.null() if parts.main is None else to.vector(encode([parts.main])),
-            "obs": _table(parts.obs, to),
-            "var": _table(parts.var, to),
+            "obs": _table(parts.obs, to, named="obs" not in parts.unnamed),
+            "var": _table(parts.var, to, named="var" not in parts.unnamed),
             "reducedDims": to.named(reduced),
             "altExps": to.named({name: emit_parts(other, to) for name, other in parts.alternatives.items()}),
         }
@@ -148,9 +148,11 @@ def emit_matrix(values: Any, to: Sink, *, assay: bool) -> Any:
     )
 
 
-def _table(table: pd.DataFrame, to: Sink) -> Any:
+def _table(table: pd.DataFrame, to: Sink, *, named: bool) -> Any:
     columns = {name: to.vector(column) for name, column in _columns(table).items()}
-    return to.named({"names": to.vector(_names(table.index)), "columns": to.named(columns)})
+    names = to.vector(_names(table.index)) if named else to.null()
+    size = to.vector(encode([len(table)]))
+    return to.named({"names": names, "columns": to.named(columns), "size": size})
 
 
 def _columns(table: pd.DataFrame) -> dict[str, Column]:
