@@ -23,11 +23,22 @@ Input = Annotated[Path, typer.Argument(help=".h5ad file, or an exchange folder")
 Model = Annotated[Path | None, typer.Option(help="Folder of the model")]
 Output = Annotated[Path | None, typer.Option(help=".h5ad file to write; default: beside the input")]
 Batch = Annotated[str | None, typer.Option(help="Column of obs with the batch of each cell")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Any other setting of the verb, as name=value", metavar="NAME=VALUE")]
+Reference = Annotated[Path | None, typer.Option(help=".h5ad file with the reference's labels")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other setting of the verb, as name=value", metavar="NAME=VALUE"),
+]
 
 
 @app.command()
-def fit(input: Input, model: Model = None, batch: Batch = None, output: Output = None, system: str = "scalex", set: Set = None) -> None:
+def fit(
+    input: Input,
+    model: Model = None,
+    batch: Batch = None,
+    output: Output = None,
+    system: str = "scalex",
+    set: Set = None,
+) -> None:
     """Fit a system; write the model's folder and the data with its embedding."""
     if _served(input):
         return
@@ -61,7 +72,7 @@ def project(input: Input, model: Model = None, batch: Batch = None, output: Outp
 
 @app.command()
 def labels(
-    input: Input, model: Model = None, reference: Annotated[Path | None, typer.Option(help=".h5ad file with the reference's labels")] = None,
+    input: Input, model: Model = None, reference: Reference = None,
     column: Annotated[str, typer.Option(help="Column of obs with the labels")] = "cell_type",
     batch: Batch = None, output: Output = None, set: Set = None,
 ) -> None:  # fmt: skip
@@ -74,7 +85,11 @@ def labels(
     _demand(reference, "--reference", "the .h5ad file with the labels of the reference cells")
     obs = _read(reference).obs
     if column not in obs:
-        raise InputError(f"a column '{column}' of labels in '{reference}'", shorten(list(obs.columns)), "name one with --column")
+        raise InputError(
+            f"a column '{column}' of labels in '{reference}'",
+            shorten(list(obs.columns)),
+            "name one with --column",
+        )
     fitted = im.load(model)
     adata = _read(input)
     fitted.transfer_labels(adata, obs[column], batch_key=batch, **_settings(set, fitted.transfer_labels))
@@ -161,7 +176,11 @@ def _settings(given: list[str] | None, verb: Any) -> dict[str, Any]:
     for pair in given or []:
         name, equals, value = pair.partition("=")
         if not equals or (name not in known and "settings" not in known):
-            raise InputError(f"--set NAME=VALUE with one of the settings {shorten(sorted(known), 40)}", f"'{pair}'", "check the name")
+            raise InputError(
+                f"--set NAME=VALUE with one of the settings {shorten(sorted(known), 40)}",
+                f"'{pair}'",
+                "check the name",
+            )
         try:
             out[name] = json.loads(value)
         except ValueError:

@@ -70,7 +70,8 @@ def main() -> None:
         for name in args.only:
             if name == "projection":
                 table = projection(args.seeds, statistics)
-                print(f"\nprojection, statistics={statistics}\n{table.groupby('held out').mean(numeric_only=True).round(3)}")
+                by_split = table.groupby("held out").mean(numeric_only=True).round(3)
+                print(f"\nprojection, statistics={statistics}\n{by_split}")
                 print(table.mean(numeric_only=True).round(3).to_string(), flush=True)
                 continue
             table = integration(name, args.seeds, statistics, args.save)

@@ -30,7 +30,11 @@ class Plain(nn.Module):
     def __init__(self, n_features: int, n_batches: int) -> None:
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(n_features, 1024), nn.BatchNorm1d(1024), nn.ReLU())
-        self.mean, self.log_variance, self.decoder = nn.Linear(1024, 10), nn.Linear(1024, 10), nn.Linear(10, n_features)
+        self.mean, self.log_variance, self.decoder = (
+            nn.Linear(1024, 10),
+            nn.Linear(1024, 10),
+            nn.Linear(10, n_features),
+        )
         self.norms = nn.ModuleList(nn.BatchNorm1d(n_features) for _ in range(n_batches))
 
     def loss(self, x: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
@@ -70,7 +74,9 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     args = parser.parse_args()
     adata = ad.read_h5ad(DATA / args.data)
-    im.tl.scalex(adata.copy(), "batch", max_steps=20, progress="silent")  # imports and first-use costs are not the fit's
+    im.tl.scalex(
+        adata.copy(), "batch", max_steps=20, progress="silent"
+    )  # imports and first-use costs are not the fit's
     times = []
     for seed in range(3):
         began = time.perf_counter()
@@ -78,7 +84,8 @@ def main() -> None:
         times.append(time.perf_counter() - began)
     plain = plain_seconds(adata, STEPS if args.full else 1_500)
     ours = float(np.median(times))
-    print(f"{args.data}: isthmus {ours:.1f} s (of {', '.join(f'{t:.1f}' for t in times)}), plain loop {plain:.0f} s, ratio {ours / plain:.3f}")
+    each = ", ".join(f"{t:.1f}" for t in times)
+    print(f"{args.data}: isthmus {ours:.1f} s ({each}), plain loop {plain:.0f} s, ratio {ours / plain:.3f}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from isthmus.tl import FittedModel
 Say = Callable[[str], Any]
 
 
-def fit(study: AnnData, *, folder: str, system: str = "scalex", progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
+def fit(
+    study: AnnData, *, folder: str, system: str = "scalex", progress: Say | str = "silent", **settings: Any
+) -> dict[str, Any]:
     """Fit a system and save the model into ``folder``."""
     check_choice(system, ("scalex",), "system")
     model = getattr(im.tl, system)(study, settings.pop("batch_key", None), progress=progress, **settings)

@@ -54,9 +54,7 @@ class Alignment:
         column = target[x.indices]
         keep = column >= 0
         kept_before = np.concatenate([[0], np.cumsum(keep)])
-        out = sp.csr_matrix(
-            (x.data[keep], column[keep], kept_before[x.indptr]), shape=(x.shape[0], len(self.position))
-        )
+        out = sp.csr_matrix((x.data[keep], column[keep], kept_before[x.indptr]), shape=(x.shape[0], len(self.position)))
         out.sort_indices()
         return out
 

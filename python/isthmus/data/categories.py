@@ -29,8 +29,8 @@ class Categories:
         column = pd.Series(values)
         if isinstance(column.dtype, pd.CategoricalDtype):
             used = column.cat.remove_unused_categories().cat.categories
-            return cls(tuple(str(name) for name in used))
-        return cls(tuple(sorted(column.astype(str).unique())))
+            return cls(tuple(dict.fromkeys(str(name) for name in used)))
+        return cls(tuple(sorted({str(name) for name in column.unique()})))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -55,16 +55,17 @@ class Categories:
         InputError
             If a name is unknown.
         """
-        column = pd.Series(values).astype(str)
-        codes = pd.Index(self.names).get_indexer(column)
-        if (codes < 0).any():
-            unknown = sorted(set(column[codes < 0]))
+        entry, distinct = pd.factorize(pd.Series(values), use_na_sentinel=False)
+        text = [str(name) for name in distinct]  # of each name once: columns are long, and str() must be that of of()
+        known = pd.Index(self.names, dtype=object).get_indexer(pd.Index(text, dtype=object))
+        if (known < 0).any():
+            unknown = sorted(name for name, code in zip(text, known, strict=True) if code < 0)
             raise InputError(
                 f"a {what} that the model was trained with: {shorten(self.names)}",
                 f"{shorten(unknown)}",
                 "give a known name, or use project() for cells of a new batch",
             )
-        return codes.astype(np.int64)
+        return known[entry].astype(np.int64)
 
 
 def shorten(names: Sequence[str], most: int = 6) -> str:

@@ -24,7 +24,7 @@ def check_choice(value: object, allowed: Sequence[str], what: str) -> None:
 def check_number(value: float, what: str, least: float, most: float = np.inf, whole: bool = False) -> None:
     """``value`` is a number in ``[least, most]``, whole if asked."""
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not least <= value <= most or (whole and value != int(value)):
+    if not number or not least <= value <= most or (whole and not float(value).is_integer()):
         kind = "a whole number" if whole else "a number"
         bounds = f"of at least {least:g}" if most == np.inf else f"from {least:g} to {most:g}"
         raise InputError(f"{what} to be {kind} {bounds}", f"{value!r}", f"change {what}")
@@ -37,7 +37,8 @@ def check_unique(names: pd.Index, what: str) -> None:
         raise InputError(
             f"unique {what} names",
             f"{len(twice.unique())} names that stand more than once, such as '{twice[0]}'",
-            f"make the {what} names unique (in Python adata.{'obs' if what == 'cell' else 'var'}_names_make_unique(), in R make.unique())",
+            f"make the {what} names unique (in Python adata.{'obs' if what == 'cell' else 'var'}_names_make_unique(), "
+            "in R make.unique())",
         )
 
 
@@ -86,7 +87,9 @@ def _check_finite(block: np.ndarray, start: int, x: sp.csr_matrix, cells: pd.Ind
             entry = start + int(wrong.argmax())
             cell = cells[int(np.searchsorted(x.indptr, entry, side="right")) - 1]
             raise InputError(
-                "finite numbers", f"{block[wrong.argmax()]} in cell '{cell}'", "remove or replace missing values first"
+                "finite numbers",
+                f"{block[wrong.argmax()]} in cell '{cell}'",
+                "remove or replace missing values first",
             )
 
 
@@ -94,20 +97,21 @@ def _refuse_fractions(value: float, layer: str | None) -> None:
     raise InputError(
         "raw counts (whole numbers)",
         f"{value:g} in {'X' if layer is None else f'layer {layer!r}'}, which looks normalised",
-        "name the layer or assay that holds raw counts, or give values='lognorm' if the values are depth-normalised and log1p-transformed",
+        "name the layer or assay that holds raw counts, or give values='lognorm' if these are depth-normalised and "
+        "log1p-transformed",
     )
 
 
 def _refuse_negative(value: float, what: str) -> None:
     raise InputError(
-        f"non-negative {what}", f"{value:g}", "give values that were not centred or scaled, such as the raw counts"
+        f"non-negative {what}",
+        f"{value:g}",
+        "give values that were not centred or scaled, such as the raw counts",
     )
 
 
 def _check_empty_cells(x: sp.csr_matrix, cells: pd.Index) -> None:
     empty = np.flatnonzero(np.diff(x.indptr) == 0)
-    if empty.size == 0 and x.data.size and not x.data.all():  # explicit zeros may fill a row
-        empty = np.flatnonzero(np.asarray((x != 0).sum(axis=1)).ravel() == 0)
     if empty.size:
         raise InputError(
             "at least one count in every cell",

@@ -58,8 +58,9 @@ class SparseLoader:
 
     def __len__(self) -> int:
         """Mini-batches an epoch in this process."""
-        here = self.n_cells // self.world
-        return max(here // self.batch_size, 1) if self.shuffle else -(-here // self.batch_size)
+        if self.shuffle:  # the same number in every process, or one would wait for the others' gradients for ever
+            return max(self.n_cells // self.world // self.batch_size, 1)
+        return -(-len(range(self.rank, self.n_cells, self.world)) // self.batch_size)
 
     def epoch(self, number: int = 0) -> Iterator[Batch]:
         """The mini-batches of epoch ``number``: the same number gives the same mini-batches, always."""
@@ -86,7 +87,9 @@ class SparseLoader:
             yield Batch({self.modality: rows.rows(start, stop)}, covariate[start:stop], index[start:stop])
 
 
-def split_validation(batch: np.ndarray, fraction: float, seed: int, most: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
+def split_validation(
+    batch: np.ndarray, fraction: float, seed: int, most: int = 10_000
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions of training and of held-out cells, the latter drawn from each batch in proportion.
 
     Parameters
@@ -107,7 +110,10 @@ def split_validation(batch: np.ndarray, fraction: float, seed: int, most: int = 
     """
     rng = np.random.default_rng(seed)
     fraction = min(fraction, most / max(len(batch), 1))
-    held = [rng.permutation(rows)[: int(len(rows) * fraction)] for rows in (np.flatnonzero(batch == b) for b in np.unique(batch))]
+    held = [
+        rng.permutation(rows)[: int(len(rows) * fraction)]
+        for rows in (np.flatnonzero(batch == b) for b in np.unique(batch))
+    ]
     validation = np.sort(np.concatenate(held)) if held else np.empty(0, dtype=np.int64)
     train = np.setdiff1d(np.arange(len(batch)), validation, assume_unique=True)
     return train, validation

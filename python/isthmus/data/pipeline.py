@@ -71,7 +71,12 @@ class Pipeline:
 
     @classmethod
     def fit(
-        cls, study: Study, *, profile: str = "rna", n_features: int = 2000, features: list[str] | None = None,
+        cls,
+        study: Study,
+        *,
+        profile: str = "rna",
+        n_features: int = 2000,
+        features: list[str] | None = None,
         per_batch_scale: bool = False,
     ) -> tuple[Pipeline, Prepared]:
         """Learn the transforms from a study and apply them to it.
@@ -125,10 +130,13 @@ class Pipeline:
         coverage = Coverage.of(alignment, self.features, self.mean)
         coverage.demand(min_coverage)
         in_universe = Alignment.of(query.features, self.universe)
-        logged = sp.vstack([
-            _log_normalise(alignment.take(block), query, self.depth, in_universe.found, in_universe.position, block)
-            for block in _blocks(query.x)
-        ], format="csr")
+        logged = sp.vstack(
+            [
+                _log_normalise(alignment.take(block), query, self.depth, in_universe.found, in_universe.position, block)
+                for block in _blocks(query.x)
+            ],
+            format="csr",
+        )
         scale, code = self.scale, batch
         if code is None:
             scale, code = self._scale_of_new(logged, query), query.batch
@@ -148,15 +156,31 @@ class Pipeline:
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a model folder stores: plain values, and arrays."""
-        plain = {"profile": self.profile, "target": self.depth.target, "universe": list(self.universe), "features": list(self.features)}
-        return plain, {"depth.share": self.depth.share, "scale.largest": self.scale.largest, "pipeline.mean": self.mean}
+        plain = {
+            "profile": self.profile,
+            "target": self.depth.target,
+            "universe": list(self.universe),
+            "features": list(self.features),
+        }
+        return plain, {
+            "depth.share": self.depth.share,
+            "scale.largest": self.scale.largest,
+            "pipeline.mean": self.mean,
+        }
 
     @classmethod
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pipeline:
         """The pipeline that :meth:`state` described."""
         depth = DepthNormalise(plain["target"], arrays["depth.share"])
         scale = MaxAbs(arrays["scale.largest"])
-        return cls(plain["profile"], pd.Index(plain["universe"]), pd.Index(plain["features"]), depth, scale, arrays["pipeline.mean"])
+        return cls(
+            plain["profile"],
+            pd.Index(plain["universe"]),
+            pd.Index(plain["features"]),
+            depth,
+            scale,
+            arrays["pipeline.mean"],
+        )
 
 
 def _blocks(x: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
@@ -166,13 +190,18 @@ def _blocks(x: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
         first, last = x.indptr[start], x.indptr[stop]
         yield sp.csr_matrix(
             (x.data[first:last], x.indices[first:last], x.indptr[start : stop + 1] - first),
-            shape=(stop - start, x.shape[1]), copy=False,
+            shape=(stop - start, x.shape[1]),
+            copy=False,
         )
 
 
 def _log_normalise(
-    x: sp.csr_matrix, study: Study, depth: DepthNormalise, found: np.ndarray,
-    position: np.ndarray | None = None, whole: sp.csr_matrix | None = None,
+    x: sp.csr_matrix,
+    study: Study,
+    depth: DepthNormalise,
+    found: np.ndarray,
+    position: np.ndarray | None = None,
+    whole: sp.csr_matrix | None = None,
 ) -> sp.csr_matrix:
     """Log-normalised values of ``x``; the depth of each cell comes from the universe's columns of ``whole``."""
     if study.values == "lognorm":
@@ -198,6 +227,8 @@ def _choose(
         chosen = transforms.variable_features(logged, study, candidates, n_features)
     if len(chosen) == 0:
         raise InputError(
-            f"features with counts in at least {LEAST_CELLS} cells", "none", "check the matrix, or name the features to use"
+            f"features with counts in at least {LEAST_CELLS} cells",
+            "none",
+            "check the matrix, or name the features to use",
         )
     return chosen

@@ -167,9 +167,7 @@ def _plan(settings: Settings) -> tuple[dict[str, ad.AnnData], Iterator[dict[str,
     models = draw_feature_models(settings, nodes, genes.index, peaks.index, links, stream(settings.seed, 1))
     cells = draw_cells(settings, populations, stream(settings.seed, 2))
     features = {"rna": genes, "atac": peaks}
-    empty = {
-        m: _empty_study(settings, populations, cells, m, features[m], links) for m in settings.modalities
-    }
+    empty = {m: _empty_study(settings, populations, cells, m, features[m], links) for m in settings.modalities}
     return empty, count_blocks(settings.seed, populations, cells, models)
 
 
@@ -187,9 +185,7 @@ def _empty_study(
     record = settings.plain()
     record["n_links"] = len(links)
     record["rna_only"] = np.array(paired[: settings.rna_only_pairs], dtype=object)
-    record["atac_only"] = np.array(
-        paired[settings.rna_only_pairs :][: settings.atac_only_pairs], dtype=object
-    )
+    record["atac_only"] = np.array(paired[settings.rna_only_pairs :][: settings.atac_only_pairs], dtype=object)
     record["missing"] = cells.missing
     return ad.AnnData(
         obs=obs_table(settings, populations, cells, modality),

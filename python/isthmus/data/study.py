@@ -87,8 +87,18 @@ def from_anndata(
         If a column or layer is absent, names repeat, or the values are not what they are said to be.
     """
     door.check_choice(values, VALUES, "values")
+    if not isinstance(adata, AnnData):
+        raise InputError(
+            "an AnnData",
+            f"a {type(adata).__name__}",
+            "read the file or wrap the matrix first, as in anndata.AnnData(x)",
+        )
     if adata.n_obs == 0 or adata.n_vars == 0:
-        raise InputError("cells and features", f"{adata.n_obs} cells x {adata.n_vars} features", "give a data set that is not empty")
+        raise InputError(
+            "cells and features",
+            f"{adata.n_obs} cells x {adata.n_vars} features",
+            "give a data set that is not empty",
+        )
     door.check_unique(adata.obs_names, "cell")
     door.check_unique(adata.var_names, "feature")
     column = batch_column(adata, batch_key)
@@ -122,9 +132,14 @@ def batch_column(adata: AnnData, batch_key: str | None) -> pd.Series:
 def warn_single_batch(batches: Categories, batch_key: str | None) -> None:
     """Say that nothing will be integrated; a reference for projection can still be built."""
     if len(batches) == 1:
-        where = "no batch column was named" if batch_key is None else f"column '{batch_key}' holds one batch, '{batches.names[0]}'"
+        where = (
+            "no batch column was named"
+            if batch_key is None
+            else f"column '{batch_key}' holds one batch, '{batches.names[0]}'"
+        )
         warnings.warn(
-            f"Nothing is integrated: {where}. The model can still serve as a reference for projection.", stacklevel=3
+            f"Nothing is integrated: {where}. The model can still serve as a reference for projection.",
+            stacklevel=3,
         )
 
 
@@ -132,11 +147,17 @@ def pick_layer(adata: AnnData, layer: str | None) -> sp.spmatrix | np.ndarray:
     """``adata.X`` or one of its layers."""
     if layer is None:
         if adata.X is None:
-            raise InputError("values in X", "an AnnData without X", f"name a layer; there are {shorten(layer_names(adata)) or 'none'}")
+            raise InputError(
+                "values in X",
+                "an AnnData without X",
+                f"name a layer; there are {shorten(layer_names(adata)) or 'none'}",
+            )
         return adata.X
     if layer not in layer_names(adata):
         raise InputError(
-            f"a layer '{layer}'", f"{shorten(layer_names(adata)) or 'no layers'}", "name one of the layers, or None for X"
+            f"a layer '{layer}'",
+            f"{shorten(layer_names(adata)) or 'no layers'}",
+            "name one of the layers, or None for X",
         )
     return adata.layers[layer]
 
@@ -147,7 +168,7 @@ def layer_names(adata: AnnData) -> list[str]:
 
 
 def as_csr(x: sp.spmatrix | np.ndarray | Sequence) -> sp.csr_matrix:
-    """``x`` as CSR with sorted, summed entries; no copy where it is CSR already."""
+    """``x`` as CSR with sorted, summed, non-zero entries; no copy where it is that already."""
     if hasattr(x, "to_memory"):  # a matrix that is still in its file
         x = x.to_memory()
     if not sp.issparse(x):
@@ -156,7 +177,8 @@ def as_csr(x: sp.spmatrix | np.ndarray | Sequence) -> sp.csr_matrix:
             raise InputError("numbers in the matrix", f"entries of type {dense.dtype}", "give a numeric matrix")
         return sp.csr_matrix(dense)
     out = sp.csr_matrix(x)
-    if not out.has_canonical_format:
-        out = out.copy()  # sum_duplicates works in place, and the user's matrix stays as it is
+    if not out.has_canonical_format or not out.data.all():
+        out = out.copy()  # the clean-up works in place, and the user's matrix stays as it is
         out.sum_duplicates()
+        out.eliminate_zeros()  # a stored zero would count as a cell that shows the feature
     return out

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from isthmus._errors import InputError
+from isthmus.data import door
 from isthmus.data.categories import shorten
 from isthmus.data.study import Study
 
@@ -96,7 +97,11 @@ def variable_features(x: sp.csr_matrix, study: Study, candidates: np.ndarray, n_
     table = AnnData(part[:, seen], obs=pd.DataFrame({"batch": pd.Categorical(study.batch[rows].astype(str))}))
     several = table.obs["batch"].nunique() > 1
     ranked = sc.pp.highly_variable_genes(
-        table, n_top_genes=min(n_features, int(seen.sum())), flavor="seurat", batch_key="batch" if several else None, inplace=False
+        table,
+        n_top_genes=min(n_features, int(seen.sum())),
+        flavor="seurat",
+        batch_key="batch" if several else None,
+        inplace=False,
     )
     return columns[seen][ranked["highly_variable"].to_numpy()]
 
@@ -110,16 +115,26 @@ def accessible_features(x: sp.csr_matrix, candidates: np.ndarray, n_features: in
 
 def named_features(features: pd.Index, wanted: list[str], x: sp.csr_matrix) -> np.ndarray:
     """Positions of the features that the user named; they must exist and not be empty."""
-    position = features.get_indexer(pd.Index(wanted))
+    names = pd.Index(wanted)
+    door.check_unique(names, "feature")
+    if names.empty:
+        raise InputError("names of features to use", "none", "name some, or let them be chosen (features=None)")
+    position = features.get_indexer(names)
     if (position < 0).any():
         absent = [name for name, where in zip(wanted, position, strict=True) if where < 0]
         raise InputError(
-            "features that the data set has", f"{len(absent)} it lacks: {shorten(absent)}", "leave these names out"
+            "features that the data set has",
+            f"{len(absent)} it lacks: {shorten(absent)}",
+            "leave these names out",
         )
     counts = x.getnnz(axis=0)[position]
     if (counts == 0).any():
         empty = [name for name, count in zip(wanted, counts, strict=True) if count == 0]
-        raise InputError("features with at least one count", f"{len(empty)} without: {shorten(empty)}", "leave these names out")
+        raise InputError(
+            "features with at least one count",
+            f"{len(empty)} without: {shorten(empty)}",
+            "leave these names out",
+        )
     return np.sort(position)
 
 

@@ -47,12 +47,19 @@ class SCALEX(Model):
     """
 
     def __init__(
-        self, n_features: int, n_batches: int, n_latent: int = 10, n_hidden: int = 1024, kl_weight: float = 0.5
+        self,
+        n_features: int,
+        n_batches: int,
+        n_latent: int = 10,
+        n_hidden: int = 1024,
+        kl_weight: float = 0.5,
     ) -> None:
         super().__init__()
         self.kl_weight = kl_weight
         self.encoder = GaussianEncoder(n_features, n_hidden, n_latent)  # q(z | x) = N(mu(x), s^2(x))
-        self.decoder = nn.Linear(n_latent, n_features, bias=False)  # p(x | z, b) = Bernoulli(sigmoid(y)); beta_b is its bias
+        self.decoder = nn.Linear(
+            n_latent, n_features, bias=False
+        )  # p(x | z, b) = Bernoulli(sigmoid(y)); beta_b is its bias
         self.norm = DomainBatchNorm(n_features, n_batches)  # y = gamma_b (W z - mean_b) / sd_b + beta_b (eq. 2)
 
     def losses(self, batch: Batch) -> ScalexLosses:
@@ -66,10 +73,14 @@ class SCALEX(Model):
 
     def phases(self) -> Sequence[Phase]:
         """One player: encoder and decoder minimise the negative evidence lower bound."""
-        return [Phase("autoencoder", [self], lambda l, clock: l.reconstruction + self.kl_weight * l.kl)]
+        return [Phase("autoencoder", [self], lambda terms, clock: terms.reconstruction + self.kl_weight * terms.kl)]
 
     def encode(
-        self, x: SparseRows, fill: Tensor | None = None, moments: Moments | None = None, group: Tensor | None = None
+        self,
+        x: SparseRows,
+        fill: Tensor | None = None,
+        moments: Moments | None = None,
+        group: Tensor | None = None,
     ) -> Gaussian:
         """``q(z | x)``; the embedding is its mean. See :class:`isthmus.nn.GaussianEncoder` for the arguments."""
         return self.encoder(x, fill, moments, group)

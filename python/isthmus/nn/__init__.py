@@ -10,5 +10,12 @@ from isthmus.nn.norm import DomainBatchNorm
 from isthmus.nn.sparse import SparseRows
 
 __all__ = [
-    "DomainBatchNorm", "Gaussian", "GaussianEncoder", "Moments", "SparseLinear", "SparseRows", "bernoulli_nll", "kl_standard_normal",
+    "DomainBatchNorm",
+    "Gaussian",
+    "GaussianEncoder",
+    "Moments",
+    "SparseLinear",
+    "SparseRows",
+    "bernoulli_nll",
+    "kl_standard_normal",
 ]

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.nn.sparse import SparseRows
 from isthmus.nn.gaussian import Gaussian
 from isthmus.nn.linear import SparseLinear
+from isthmus.nn.sparse import SparseRows
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ class GaussianEncoder(nn.Module):
         self.log_variance = nn.Linear(n_hidden, n_latent)
 
     def forward(
-        self, x: SparseRows, fill: Tensor | None = None, moments: Moments | None = None, group: Tensor | None = None
+        self,
+        x: SparseRows,
+        fill: Tensor | None = None,
+        moments: Moments | None = None,
+        group: Tensor | None = None,
     ) -> Gaussian:
         """Encode cells.
 

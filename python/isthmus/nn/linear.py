@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from isthmus.nn.sparse import SparseRows
 
-DENSE_ABOVE = 0.25  # density from which a dense product beats a gather of weight rows on a CPU (measured)
+# density from which a dense product beats a gather of weight rows on a CPU (measured), by arithmetic
+DENSE_ABOVE = {"float32": 0.25, "bfloat16": 0.03}
 
 
 class SparseLinear(nn.Module):
@@ -51,9 +52,21 @@ class SparseLinear(nn.Module):
             (cells, out).
         """
         bias = self.bias if fill is None else self.bias + fill @ self.weight
-        entries = x.values.shape[0]
-        if torch.is_autocast_enabled(x.values.device.type) or entries > DENSE_ABOVE * x.n_cells * x.n_features:
+        if self._prefers_dense(x):
             return torch.addmm(bias, x.dense, self.weight)
         return bias + F.embedding_bag(
-            x.indices, self.weight, x.indptr, mode="sum", per_sample_weights=x.values, include_last_offset=True
+            x.indices,
+            self.weight,
+            x.indptr,
+            mode="sum",
+            per_sample_weights=x.values,
+            include_last_offset=True,
         )
+
+    def _prefers_dense(self, x: SparseRows) -> bool:
+        """Whether a dense product is the faster one here."""
+        device = x.values.device.type
+        if device != "cpu":
+            return True
+        arithmetic = "bfloat16" if torch.is_autocast_enabled(device) else "float32"
+        return x.values.shape[0] > DENSE_ABOVE[arithmetic] * x.n_cells * x.n_features

@@ -32,21 +32,20 @@ class DomainBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(n_domains, n_features))
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
-        """Normalise (cells, features) by the (cells,) ``domain`` codes."""
-        mean, var = self._train_moments(x, domain) if self.training else (self.running_mean, self.running_var)
-        scale = self.weight * torch.rsqrt(var + self.eps)  # (domains, features)
-        shift = self.bias - mean * scale
-        if self.n_domains == 1:
-            return torch.addcmul(shift, x, scale)
-        return torch.addcmul(shift[domain], x, scale[domain])
+        """Normalise (cells, features) by the (cells,) ``domain`` codes; in float32 whatever came before."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            member = nn.functional.one_hot(domain, self.n_domains).to(x.dtype)  # (cells, domains)
+            mean, var = self._train_moments(x, member.T) if self.training else (self.running_mean, self.running_var)
+            scale = self.weight * torch.rsqrt(var + self.eps)  # (domains, features)
+            shift = self.bias - mean * scale
+            return torch.addcmul(member @ shift, x, member @ scale)  # a product is a gather with a cheap gradient
 
-    def _train_moments(self, x: Tensor, domain: Tensor) -> tuple[Tensor, Tensor]:
+    def _train_moments(self, x: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """Moments of each domain in the mini-batch; updates the running ones (unbiased variance, as PyTorch does)."""
-        x = x.float()  # moments in full precision whatever the product was computed in
-        member = nn.functional.one_hot(domain, self.n_domains).to(x.dtype).T  # (domains, cells)
         count = member.sum(dim=1, keepdim=True)  # (domains, 1)
         mean = member @ x / count.clamp(min=1)
-        var = (member @ (x - mean[domain]).square()) / count.clamp(min=1)
+        var = (member @ x.square() / count.clamp(min=1) - mean.square()).clamp(min=0)
         enough = count >= 2
         with torch.no_grad():
             step = self.momentum * enough

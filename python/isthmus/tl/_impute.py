@@ -34,7 +34,9 @@ def column_positions(known: pd.Index, features: Sequence[str] | None) -> np.ndar
     return position
 
 
-def collect(blocks: Iterable[np.ndarray], adata: AnnData, features: pd.Index, least: float, file: str | Path | None) -> AnnData:
+def collect(
+    blocks: Iterable[np.ndarray], adata: AnnData, features: pd.Index, least: float, file: str | Path | None
+) -> AnnData:
     """Blocks of (cells, features) as one AnnData."""
     shape = (adata.n_obs, len(features))
     var = pd.DataFrame(index=features)
@@ -48,7 +50,11 @@ def collect(blocks: Iterable[np.ndarray], adata: AnnData, features: pd.Index, le
             f"{shape[0]} cells x {shape[1]} features, {size / 2**30:.1f} GiB",
             "name a file, or fewer features, or a least value to keep",
         )
-    x = sp.vstack([_sparse(block, least) for block in blocks], format="csr") if least > 0 else np.concatenate(list(blocks))
+    x = (
+        sp.vstack([_sparse(block, least) for block in blocks], format="csr")
+        if least > 0
+        else np.concatenate(list(blocks))
+    )
     return AnnData(x, obs=adata.obs.copy(), var=var)
 
 
@@ -57,7 +63,13 @@ def _sparse(block: np.ndarray, least: float) -> sp.csr_matrix:
     return sp.csr_matrix(np.where(block >= least, block, 0.0).astype(np.float32))
 
 
-def _write(blocks: Iterable[np.ndarray], shape: tuple[int, int], file: str | Path, obs: pd.DataFrame, var: pd.DataFrame) -> None:
+def _write(
+    blocks: Iterable[np.ndarray],
+    shape: tuple[int, int],
+    file: str | Path,
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+) -> None:
     """Write an h5ad block by block; the file appears when it is complete."""
     with atomic_path(file) as temporary:
         AnnData(obs=obs, var=var).write_h5ad(temporary)

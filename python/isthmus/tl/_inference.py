@@ -28,7 +28,10 @@ def moments_of_batches(model: SCALEX, prepared: Prepared, batch: np.ndarray, n_b
     centre = model.encoder.norm.running_mean.double()
     width = centre.shape[0]
     count = torch.zeros(n_batches, 1, dtype=torch.float64)
-    total, square = torch.zeros(n_batches, width, dtype=torch.float64), torch.zeros(n_batches, width, dtype=torch.float64)
+    total, square = (
+        torch.zeros(n_batches, width, dtype=torch.float64),
+        torch.zeros(n_batches, width, dtype=torch.float64),
+    )
     fill = _fill(prepared)
     with torch.inference_mode():
         for part in SparseLoader(prepared.x, batch, batch_size=CELLS_AT_ONCE).epoch():

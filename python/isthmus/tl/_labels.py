@@ -86,5 +86,7 @@ def align_labels(labels: pd.Series | Sequence, cells: pd.Index) -> pd.Series:
     out = pd.Series(np.asarray(labels, dtype=object), index=cells)
     out = out.where(out.notna() & (out.astype(str) != ""))
     if out.isna().all():
-        raise InputError("labels of reference cells", "none that is not missing", "name the column that holds the labels")
+        raise InputError(
+            "labels of reference cells", "none that is not missing", "name the column that holds the labels"
+        )
     return out

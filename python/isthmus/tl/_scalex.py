@@ -43,8 +43,17 @@ class Scalex(FittedModel):
     system: ClassVar[str] = "scalex"
 
     def __init__(
-        self, *, manifest: Manifest, network: SCALEX, pipeline: Pipeline, batches: Categories, counts: np.ndarray,
-        exact: Moments, cells: pd.Index, latent: np.ndarray, history: pd.DataFrame,
+        self,
+        *,
+        manifest: Manifest,
+        network: SCALEX,
+        pipeline: Pipeline,
+        batches: Categories,
+        counts: np.ndarray,
+        exact: Moments,
+        cells: pd.Index,
+        latent: np.ndarray,
+        history: pd.DataFrame,
     ) -> None:
         self.manifest, self.network, self.pipeline = manifest, network, pipeline
         self.batches, self.counts, self.exact = batches, counts, exact
@@ -79,8 +88,15 @@ class Scalex(FittedModel):
         return encode(self.network, prepared, self._moments(self.settings["statistics"]), study.batch)
 
     def project(
-        self, query: AnnData, batch_key: str | None = None, *, layer: str | None = None, values: str | None = None,
-        statistics: str | None = None, min_coverage: float = 0.2, key_added: str | None = None,
+        self,
+        query: AnnData,
+        batch_key: str | None = None,
+        *,
+        layer: str | None = None,
+        values: str | None = None,
+        statistics: str | None = None,
+        min_coverage: float = 0.2,
+        key_added: str | None = None,
     ) -> np.ndarray:
         """Bring new cells into the embedding of the reference, without training.
 
@@ -128,8 +144,15 @@ class Scalex(FittedModel):
         return z
 
     def impute(
-        self, adata: AnnData, *, features: Sequence[str] | None = None, batch: str | Sequence[str] = "average",
-        least: float = 0.0, file: str | Path | None = None, key_added: str | None = None, **settings: Any,
+        self,
+        adata: AnnData,
+        *,
+        features: Sequence[str] | None = None,
+        batch: str | Sequence[str] = "average",
+        least: float = 0.0,
+        file: str | Path | None = None,
+        key_added: str | None = None,
+        **settings: Any,
     ) -> AnnData:
         """Expression as the decoder expects it, free of noise and, for one or averaged batches, of batch effects.
 
@@ -181,11 +204,20 @@ class Scalex(FittedModel):
         return [int(code) for code in self.batches.encode(names)]
 
     def _study(
-        self, adata: AnnData, batch_key: str | None, layer: str | None, values: str | None, batches: Categories | None
+        self,
+        adata: AnnData,
+        batch_key: str | None,
+        layer: str | None,
+        values: str | None,
+        batches: Categories | None,
     ) -> Study:
         """The study of new data, with the fit's settings where none are given."""
         return from_anndata(
-            adata, batch_key, layer=layer or self.settings["layer"], values=values or self.settings["values"], batches=batches
+            adata,
+            batch_key,
+            layer=layer or self.settings["layer"],
+            values=values or self.settings["values"],
+            batches=batches,
         )
 
     def _moments(self, statistics: str) -> Moments:
@@ -195,17 +227,31 @@ class Scalex(FittedModel):
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
         plain, arrays = self.pipeline.state()
         weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}
-        own = {"counts": self.counts, "exact.mean": self.exact.mean.numpy(), "exact.variance": self.exact.variance.numpy()}
-        names = {"universe": plain["universe"], "features": plain["features"], "batches": list(self.batches.names)}
+        own = {
+            "counts": self.counts,
+            "exact.mean": self.exact.mean.numpy(),
+            "exact.variance": self.exact.variance.numpy(),
+        }
+        names = {
+            "universe": plain["universe"],
+            "features": plain["features"],
+            "batches": list(self.batches.names),
+        }
         return names, {**arrays, **weights, **own}
 
     @classmethod
     def _from_state(cls, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> Scalex:
         settings = manifest.settings
         network = SCALEX(
-            len(names["features"]), len(names["batches"]), settings["n_latent"], settings["n_hidden"], settings["kl_weight"]
+            len(names["features"]),
+            len(names["batches"]),
+            settings["n_latent"],
+            settings["n_hidden"],
+            settings["kl_weight"],
         )
-        weights = {n.removeprefix("network."): torch.from_numpy(a) for n, a in arrays.items() if n.startswith("network.")}
+        weights = {
+            n.removeprefix("network."): torch.from_numpy(a) for n, a in arrays.items() if n.startswith("network.")
+        }
         network.load_state_dict(weights)
         plain = {"profile": settings["profile"], "target": manifest.facts["target"], **names}
         exact = Moments(torch.from_numpy(arrays["exact.mean"]), torch.from_numpy(arrays["exact.variance"]))

@@ -60,7 +60,9 @@ def write(folder: str | Path, manifest: Manifest, names: dict[str, list[str]], a
     target = Path(folder)
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir() if target.is_dir() else [target]):
         raise InputError(
-            "a new folder, or one that holds a model", f"other things in '{folder}'", "name a folder that does not exist yet"
+            "a new folder, or one that holds a model",
+            f"other things in '{folder}'",
+            "name a folder that does not exist yet",
         )
     with atomic_path(target) as temporary:
         temporary.mkdir()
@@ -100,12 +102,16 @@ def read_manifest(folder: str | Path) -> Manifest:
     """The manifest alone, checked."""
     path = Path(folder) / MANIFEST
     if not path.is_file():
-        raise ModelFileError("the folder of a saved model", f"no {MANIFEST} in '{folder}'", "give the folder that save() wrote")
+        raise ModelFileError(
+            "the folder of a saved model", f"no {MANIFEST} in '{folder}'", "give the folder that save() wrote"
+        )
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         newer = isinstance(plain, dict) and int(plain.get("format", 0)) > FORMAT
     except ValueError as error:
-        raise ModelFileError(f"a readable {MANIFEST}", f"a broken one in '{folder}'", "copy the folder again") from error
+        raise ModelFileError(
+            f"a readable {MANIFEST}", f"a broken one in '{folder}'", "copy the folder again"
+        ) from error
     if newer:
         raise ModelFileError(
             f"a model of format {FORMAT} or older, which isthmus {__version__} reads",
@@ -117,7 +123,9 @@ def read_manifest(folder: str | Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ModelFileError(f"a complete {MANIFEST}", f"{first['msg'].lower()} at '{where}'", "save the model again") from error
+        raise ModelFileError(
+            f"a complete {MANIFEST}", f"{first['msg'].lower()} at '{where}'", "save the model again"
+        ) from error
 
 
 def _sha256(path: Path) -> str:

@@ -71,8 +71,14 @@ class FittedModel(ABC):
         return self.manifest.settings
 
     def transfer_labels(
-        self, query: AnnData, labels: pd.Series | Sequence, *, k: int = 15, unknown_below: float = 0.5,
-        key_added: str | None = None, **settings: Any,
+        self,
+        query: AnnData,
+        labels: pd.Series | Sequence,
+        *,
+        k: int = 15,
+        unknown_below: float = 0.5,
+        key_added: str | None = None,
+        **settings: Any,
     ) -> pd.DataFrame:
         """Label query cells by their nearest reference cells.
 
@@ -115,9 +121,14 @@ class FittedModel(ABC):
         return pd.DataFrame({"label": label, "confidence": confidence}, index=query.obs_names)
 
     def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
-        """This model's embedding of ``query``: the one that is there already, or a projection."""
+        """Give the model's embedding of ``query``: the one that is there already, or a projection."""
         record = query.uns.get(key)
-        if not settings and isinstance(record, dict) and record.get("id") == self.manifest.id and f"X_{key}" in query.obsm:
+        if (
+            not settings
+            and isinstance(record, dict)
+            and record.get("id") == self.manifest.id
+            and f"X_{key}" in query.obsm
+        ):
             return np.asarray(query.obsm[f"X_{key}"], dtype=np.float32)
         return self.project(query, key_added=key, **settings)
 

@@ -32,6 +32,9 @@ PRESETS = {
 }  # fmt: skip
 
 
+N_FEATURES = {"rna": 2000, "atac": 30_000}
+
+
 @dataclass(frozen=True)
 class Settings:
     """All arguments of :func:`scalex` that decide the numbers."""
@@ -195,7 +198,7 @@ def scalex(
 def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any], checkpoint: str | None) -> Scalex:
     """Preprocess, train, and store what inference needs."""
     pipeline, prepared = Pipeline.fit(
-        study, profile=settings.profile, n_features=settings.n_features or {"rna": 2000, "atac": 30_000}[settings.profile],
+        study, profile=settings.profile, n_features=settings.n_features or N_FEATURES[settings.profile],
         features=settings.features, per_batch_scale=settings.scaling == "batch",
     )  # fmt: skip
     n_features, n_batches = len(pipeline.features), len(study.batches)
@@ -206,7 +209,12 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
     counts = np.bincount(study.batch, minlength=n_batches)
     latent = encode(network, prepared, choose_moments(network, exact, counts, settings.statistics), study.batch)
     plain, _ = pipeline.state()
-    facts = {"n_cells": study.n_cells, "n_batches": n_batches, "n_features": n_features, "target": plain["target"]}
+    facts = {
+        "n_cells": study.n_cells,
+        "n_batches": n_batches,
+        "n_features": n_features,
+        "target": plain["target"],
+    }
     return Scalex(
         manifest=new_manifest("scalex", asdict(settings), facts, latent), network=network, pipeline=pipeline,
         batches=study.batches, counts=counts, exact=exact, cells=pd.Index(study.cells), latent=latent, history=history,
@@ -214,8 +222,12 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
 
 
 def _train(
-    network: SCALEX, study: Study, prepared: Prepared, settings: Settings,
-    progress: str | Callable[[str], Any], checkpoint: str | None,
+    network: SCALEX,
+    study: Study,
+    prepared: Prepared,
+    settings: Settings,
+    progress: str | Callable[[str], Any],
+    checkpoint: str | None,
 ) -> pd.DataFrame:
     """Hold cells out, train; history."""
     fraction = settings.validation_fraction if settings.early_stopping else 0.0

@@ -37,7 +37,10 @@ class EarlyStopping:
         if loss is None:
             return
         if run.best is None or loss < run.best[0]:
-            run.best = (loss, {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()})
+            run.best = (
+                loss,
+                {name: tensor.detach().clone() for name, tensor in run.model.state_dict().items()},
+            )
             run.best_epoch, self.looks_without = run.epoch, 0
             return
         self.looks_without += 1

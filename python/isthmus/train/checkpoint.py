@@ -72,7 +72,10 @@ class Checkpoints:
         }  # fmt: skip
         with atomic_path(self.folder) as temporary:
             temporary.mkdir()
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary / "state.safetensors")
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                temporary / "state.safetensors",
+            )
             (temporary / "state.json").write_text(json.dumps(facts), encoding="utf-8")
 
     def _read(self, run: Run) -> None:
@@ -86,7 +89,12 @@ class Checkpoints:
             )
         tensors = load_file(self.folder / "state.safetensors")
         run.model.load_state_dict(_under(tensors, "model."))
-        run.epoch, run.step, run.rows, run.best_epoch = facts["epoch"], facts["step"], facts["rows"], facts["best_epoch"]
+        run.epoch, run.step, run.rows, run.best_epoch = (
+            facts["epoch"],
+            facts["step"],
+            facts["rows"],
+            facts["best_epoch"],
+        )
         if facts["best_loss"] is not None:
             run.best = (facts["best_loss"], _under(tensors, "best."))
         for phase, optimizer in zip(run.phases, run.optimizers, strict=True):

@@ -38,11 +38,11 @@ def choose_precision(options: Options, accelerator: str) -> str:
 
 @cache
 def has_bf16() -> bool:
-    """Whether this processor multiplies bf16 matrices in hardware (AMX)."""
+    """Whether this processor multiplies bf16 matrices in hardware (AMX or AVX512-BF16)."""
     if platform.system() != "Linux":
         return False
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    return "amx_bf16" in flags
+    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def compile_if_worth(model: nn.Module, options: Options, cells_per_step: int) -> bool:

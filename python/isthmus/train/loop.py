@@ -66,7 +66,12 @@ def train(
         run = Run.start(model, options, fabric)
         model.train()
         try:
-            _epochs(run, loader, validation if callbacks and validation is not None and validation.n_cells else None, callbacks)
+            _epochs(
+                run,
+                loader,
+                validation if callbacks and validation is not None and validation.n_cells else None,
+                callbacks,
+            )
         finally:
             model.eval().to("cpu")
     return pd.DataFrame(run.rows)

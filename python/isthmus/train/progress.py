@@ -55,7 +55,12 @@ class RichReporter(Reporter):
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (BarColumn(), TextColumn("{task.completed}/{task.total} steps"), TimeRemainingColumn(), TextColumn("{task.description}"))
+        columns = (
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
         self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self.task = self.bar.add_task("", total=total)
         self.bar.start()
@@ -70,7 +75,7 @@ class RichReporter(Reporter):
 
 
 def make_reporter(progress: str | Callable[[str], Any]) -> Reporter:
-    """The reporter for ``progress``: ``"auto"``, ``"rich"``, ``"plain"``, ``"silent"`` or a callable that takes lines."""
+    """Make the reporter for ``"auto"``, ``"rich"``, ``"plain"``, ``"silent"`` or a callable that takes lines."""
     if callable(progress):
         return LineReporter(progress)
     check_choice(progress, WORDS, "progress")
@@ -78,11 +83,19 @@ def make_reporter(progress: str | Callable[[str], Any]) -> Reporter:
         progress = "rich" if sys.stderr is not None and sys.stderr.isatty() else "plain"
     if progress == "silent":
         return Reporter()
-    return RichReporter() if progress == "rich" else LineReporter(lambda line: print(line, file=sys.stderr, flush=True))
+    return RichReporter() if progress == "rich" else LineReporter(_to_stderr)
+
+
+def _to_stderr(line: str) -> None:
+    """Write a line to standard error at once."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 def describe(row: dict[str, float]) -> str:
     """The newest losses in a few words."""
     if "validation_loss" in row:
         return f"held-out loss {row['validation_loss']:.2f}"
-    return ", ".join(f"{name.removeprefix('train_')} {value:.2f}" for name, value in row.items() if name.startswith("train_"))
+    return ", ".join(
+        f"{name.removeprefix('train_')} {value:.2f}" for name, value in row.items() if name.startswith("train_")
+    )

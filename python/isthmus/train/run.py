@@ -61,7 +61,9 @@ class Run:
         """Move the model to the device and give each phase its optimiser."""
         phases = list(model.phases())
         optimizers = [
-            torch.optim.Adam(phase.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+            torch.optim.Adam(
+                phase.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+            )
             for phase in phases
         ]
         wrapped, *optimizers = fabric.setup(model, *optimizers)
@@ -127,12 +129,13 @@ class Run:
         """Stop with the name of the term that is not a number any more; the best weights are put back."""
         broken = [name for name, value in sums.items() if not torch.isfinite(value)]
         if broken:
-            where = f"{' and '.join(broken)} became {float(sums[broken[0]])} before step {self.step} (epoch {self.epoch + 1})"
+            value = float(sums[broken[0]])
+            where = f"{' and '.join(broken)} became {value} before step {self.step} (epoch {self.epoch + 1})"
             kept = self.restore_best()
             raise TrainingError(
                 "finite losses",
                 f"that {where}; {kept}",
-                "lower learning_rate, set gradient_clip=5, use precision='32-true', or look for extreme values in the data",
+                "lower learning_rate, use precision='32-true', or look for extreme values in the data",
             )
 
     def restore_best(self) -> str:
