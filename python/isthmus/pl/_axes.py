@@ -77,12 +77,12 @@ def legend(ax: Axes, entries: Mapping[str, Any], title: str | None = None) -> No
 
 
 def names_on_map(ax: Axes, xy: NDArray[np.floating], names: NDArray[Any], order: list[Any]) -> None:
-    """Write each name in the middle of its cells, with a white rim; names that would touch are pushed apart."""
+    """Write each name in the middle of its cells, with a white rim; names that would touch move apart."""
     effects = require("matplotlib.patheffects", extra="plot")
     span = np.ptp(xy, axis=0) + 1e-12
     middles = np.array([_middle(xy[names == name]) for name in order]).reshape(-1, 2)
-    # A letter takes about 2 % of the width, a line about 4.5 % of the height of the map.
-    widths = np.array([0.02 * len(str(name)) for name in order])
+    # A letter takes about 2.3 % of the width, a line about 4.5 % of the height of the map.
+    widths = np.array([0.023 * len(str(name)) for name in order])
     places = spread(middles / span, widths, 0.045) * span
     for name, (x, y) in zip(order, places, strict=True):
         text = ax.text(x, y, str(name), ha="center", va="center", fontsize=9, color="black", zorder=3)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from isthmus.pl import colors_of
+from isthmus.pl._colors import as_categorical, palette
+
+
+@pytest.mark.parametrize("n", [1, 8, 10, 11, 20, 28, 60, 150])
+def test_as_many_distinct_colours_as_asked(n):
+    assert len({to_rgb(color) for color in palette(n)}) == n
+
+
+def test_given_beat_recorded_beat_the_palette():
+    assert colors_of(["a", "b"]) == dict(zip(["a", "b"], palette(2), strict=True))
+    recorded = colors_of(["a", "b"], ["red", "blue", "left over"])
+    assert recorded == {"a": "red", "b": "blue"}
+    assert colors_of(["a", "b"], ["red"]) == colors_of(["a", "b"])  # too few: not these categories
+    assert colors_of(["a", "b"], ["red", "blue"], {"b": "#00ff00", "z": "no colour"}) == {"a": "red", "b": "#00ff00"}
+
+
+def test_categories_in_natural_order_or_their_own():
+    assert list(as_categorical(pd.Series([10, 9, None])).categories) == [9, 10]
+    assert list(as_categorical(pd.Series(["b", 1, "a"], dtype=object)).categories) == [1, "a", "b"]
+    own = pd.Series(pd.Categorical(["x"], categories=["y", "x"]))
+    assert list(as_categorical(own).categories) == ["y", "x"]
+
+
+def test_importing_the_pictures_loads_no_matplotlib():
+    code = "import sys, isthmus.pl; sys.exit('matplotlib' in sys.modules or 'scanpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
