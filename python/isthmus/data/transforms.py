@@ -89,13 +89,12 @@ def variable_features(x: sp.csr_matrix, study: Study, candidates: np.ndarray, n_
     columns = np.flatnonzero(candidates)
     if n_features >= len(columns):
         return columns
-    size = np.bincount(study.batch, minlength=len(study.batches))
-    asked = size >= CELLS_FOR_VARIABILITY
-    rows = asked[study.batch] if asked.any() else np.ones(study.n_cells, dtype=bool)
+    rows = _telling(study)
     part = x[:, columns] if rows.all() else x[rows][:, columns]
     seen = part.getnnz(axis=0) > 0  # a batch-aware ranking needs features that occur in the cells asked
-    table = AnnData(part[:, seen], obs=pd.DataFrame({"batch": pd.Categorical(study.batch[rows].astype(str))}))
-    several = table.obs["batch"].nunique() > 1
+    batch = pd.DataFrame({"batch": pd.Categorical(study.batch[rows].astype(str))}, index=study.cells[rows])
+    table = AnnData(part[:, seen], obs=batch)
+    several = 1 < table.obs["batch"].nunique() < len(table)  # batches of one cell each rank nothing
     ranked = sc.pp.highly_variable_genes(
         table,
         n_top_genes=min(n_features, int(seen.sum())),
@@ -104,6 +103,13 @@ def variable_features(x: sp.csr_matrix, study: Study, candidates: np.ndarray, n_
         inplace=False,
     )
     return columns[seen][ranked["highly_variable"].to_numpy()]
+
+
+def _telling(study: Study) -> np.ndarray:
+    """(cells,) bool, cells of batches that are large enough to say which features vary."""
+    size = np.bincount(study.batch, minlength=len(study.batches))
+    least = CELLS_FOR_VARIABILITY if size.max() >= CELLS_FOR_VARIABILITY else 2  # one cell alone varies in nothing
+    return (size >= min(least, size.max()))[study.batch]
 
 
 def accessible_features(x: sp.csr_matrix, candidates: np.ndarray, n_features: int) -> np.ndarray:

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from isthmus.data.categories import Categories, shorten
+
+
+def test_factors_keep_their_order_and_lose_unused_levels():
+    column = pd.Series(pd.Categorical(["b", "a", "b"], categories=["z", "b", "a"]))
+    assert Categories.of(column).names == ("b", "a")
+
+
+def test_other_columns_are_sorted():
+    assert Categories.of(pd.Series(["b", "c", "a", "b"])).names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([3, 1, 3]),
+        pd.Series([0.5, 1e-7, 0.5]),
+        pd.Series([True, False, True]),
+        pd.Series(pd.to_datetime(["2020-01-02", "2020-01-01", "2020-01-02"])),
+        pd.Series(["x", "y", "x"], dtype="string"),
+    ],
+    ids=["whole", "real", "logical", "date", "string"],
+)
+@pytest.mark.parametrize("factor", [False, True])
+def test_what_was_learned_can_be_encoded(column, factor):
+    column = column.astype("category") if factor else column
+    known = Categories.of(column)
+    codes = known.encode(column)
+    assert codes.dtype == np.int64
+    assert codes[0] == codes[2] != codes[1]
+    assert {known.names[code] for code in codes} == set(known.names)
+
+
+def test_codes_are_positions_whatever_the_new_column_holds():
+    known = Categories(("b", "a", "c"))
+    assert known.encode(["a", "a", "b"]).tolist() == [1, 1, 0]
+    assert known.encode(pd.Series(["c"], dtype="category")).tolist() == [2]
+    assert len(known) == 3
+
+
+def test_numbers_and_their_names_are_one_category():
+    known = Categories.of(pd.Series([1, "1", 2], dtype=object))
+    assert known.names == ("1", "2")
+    assert known.encode([1, "1", 2]).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(("values", "found"), [(["a", "d", "e"], "'d', 'e'"), (["a", None], "'nan'")])
+def test_unknown_names_are_refused(refused, values, found):
+    with refused(found, "a batch that the model was trained with: 'a', 'b'", "project()"):
+        Categories(("a", "b")).encode(values)
+
+
+def test_long_lists_are_shortened():
+    assert shorten(["a", "b"]) == "'a', 'b'"
+    assert shorten(list("abcdefgh"), 2) == "'a', 'b' and 6 more"

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+import scipy.sparse as sp
+
+from isthmus.data import from_anndata, simulate, transforms
+from isthmus.data.transforms import DepthNormalise, MaxAbs
+
+
+@pytest.fixture(scope="module")
+def rna():
+    return simulate(n_cells=400, n_genes=300, n_types=3, n_batches=3, modalities="rna", seed=2)["rna"]
+
+
+@pytest.fixture
+def logged(rna):
+    """The same cells by scanpy's own normalisation."""
+    reference = rna.copy()
+    sc.pp.normalize_total(reference, target_sum=1e4)
+    sc.pp.log1p(reference)
+    return reference
+
+
+def test_depth_normalisation_is_scanpys(rna, logged):
+    x = rna.X.tocsr()
+    depth = DepthNormalise.fit(x, "counts")
+    mine = transforms.log1p(depth.apply(x, np.ones(300, bool), np.asarray(x.sum(axis=1)).ravel()))
+    assert mine.dtype == np.float32
+    np.testing.assert_allclose(mine.toarray(), logged.X.toarray(), rtol=1e-5)
+
+
+def test_shares_are_the_parts_of_the_signal(rna):
+    share = DepthNormalise.fit(rna.X.tocsr(), "counts").share
+    np.testing.assert_allclose(share, np.asarray(rna.X.sum(axis=0)).ravel() / rna.X.sum())
+
+
+def test_log_normalised_values_tell_their_own_depth(rna, logged):
+    depth = DepthNormalise.fit(logged.X.tocsr(), "lognorm")
+    assert depth.target == pytest.approx(1e4, rel=1e-4)
+    total = np.asarray(np.expm1(logged.X.toarray()).sum(axis=0))
+    np.testing.assert_allclose(depth.share, total / total.sum(), rtol=1e-4)
+
+
+def test_a_cell_without_counts_in_the_found_features_is_zero_not_nan():
+    depth = DepthNormalise(1e4, np.array([0.5, 0.25, 0.25]))
+    out = depth.apply(sp.csr_matrix([[2.0, 0, 0], [0, 0, 0]]), np.array([True, True, False]), np.array([2.0, 0.0]))
+    assert out.toarray().tolist() == [[7500, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("n_features", [50, 120])
+def test_variable_features_are_scanpys(rna, logged, n_features):
+    study = from_anndata(rna, "batch")
+    mine = transforms.variable_features(logged.X.tocsr(), study, np.ones(300, bool), n_features)
+    seen = logged[:, logged.X.getnnz(axis=0) > 0].copy()
+    table = sc.pp.highly_variable_genes(seen, n_top_genes=n_features, flavor="seurat", batch_key="batch", inplace=False)
+    assert set(rna.var_names[mine]) == set(table.index[table["highly_variable"]])
+    assert (np.diff(mine) > 0).all()
+
+
+def test_variable_features_of_one_batch_are_scanpys(rna, logged):
+    study = from_anndata(rna)
+    mine = transforms.variable_features(logged.X.tocsr(), study, np.ones(300, bool), 60)
+    seen = logged[:, logged.X.getnnz(axis=0) > 0].copy()
+    table = sc.pp.highly_variable_genes(seen, n_top_genes=60, flavor="seurat", inplace=False)
+    assert set(rna.var_names[mine]) == set(table.index[table["highly_variable"]])
+
+
+def test_small_batches_are_not_asked_unless_all_are_small(rna, logged):
+    small = rna.obs["batch"].astype(str).to_numpy()
+    large = np.flatnonzero(small != "batch3")
+    few = np.flatnonzero(small == "batch3")[: transforms.CELLS_FOR_VARIABILITY - 1]
+    rows = np.sort(np.concatenate([large, few]))
+    everything = np.ones(300, bool)
+    with_few = transforms.variable_features(logged.X[rows].tocsr(), from_anndata(rna[rows], "batch"), everything, 50)
+    without = transforms.variable_features(logged.X[large].tocsr(), from_anndata(rna[large], "batch"), everything, 50)
+    assert np.array_equal(with_few, without)
+    handful = np.concatenate([np.flatnonzero(small == name)[:20] for name in np.unique(small)])
+    chosen = transforms.variable_features(
+        logged.X[handful].tocsr(), from_anndata(rna[handful], "batch"), everything, 50
+    )
+    assert len(chosen) == 50
+
+
+def test_only_candidates_are_chosen_and_all_where_there_are_no_more(rna, logged):
+    study, candidates = from_anndata(rna, "batch"), np.arange(300) % 3 == 0
+    chosen = transforms.variable_features(logged.X.tocsr(), study, candidates, 40)
+    assert candidates[chosen].all()
+    assert len(chosen) == 40
+    assert np.array_equal(
+        transforms.variable_features(logged.X.tocsr(), study, candidates, 100), np.flatnonzero(candidates)
+    )
+
+
+def test_accessible_features_are_open_in_most_cells(rng):
+    x = sp.csr_matrix(rng.random((50, 20)) < np.linspace(0, 0.9, 20))
+    candidates = np.arange(20) != 19
+    chosen = transforms.accessible_features(x, candidates, 5)
+    cells = np.asarray((x > 0).sum(axis=0)).ravel()
+    cells[19] = 0
+    assert len(chosen) == 5
+    assert cells[chosen].min() >= np.delete(cells, chosen).max()
+    assert (np.diff(chosen) > 0).all()
+    assert 0 not in transforms.accessible_features(x, candidates, 20)  # open nowhere
+
+
+def test_named_features_are_found(rna):
+    wanted = [rna.var_names[7], rna.var_names[2]]
+    x = sp.csr_matrix(np.ones((3, 300)))
+    assert transforms.named_features(rna.var_names, wanted, x).tolist() == [2, 7]
+
+
+def test_named_features_that_cannot_be_used(refused):
+    features, x = pd.Index(list("abc")), sp.csr_matrix([[1.0, 0, 1]])
+    with refused("1 it lacks: 'z'", "features that the data set has", "leave these names out"):
+        transforms.named_features(features, ["a", "z"], x)
+    with refused("1 without: 'b'", "features with at least one count"):
+        transforms.named_features(features, ["a", "b"], x)
+    with refused("1 names that stand more than once, such as 'a'", "unique feature names"):
+        transforms.named_features(features, ["a", "c", "a"], x)
+    with refused("none", "names of features to use"):
+        transforms.named_features(features, [], x)
+
+
+@pytest.mark.parametrize("per_batch", [False, True])
+def test_largest_values_become_one(rng, per_batch):
+    dense = rng.random((40, 6)) * [1, 5, 0, 9, 2, 3] * (rng.random((40, 6)) < 0.6)
+    batch = np.arange(40) % 2
+    x = sp.csr_matrix(dense.astype(np.float32))
+    scale = MaxAbs.fit(x, batch, 2, per_batch)
+    mine = scale.apply(x, batch).toarray()
+    expected = np.zeros_like(dense)
+    for rows in (batch == 0, batch == 1) if per_batch else (slice(None),):
+        largest = dense[rows].max(axis=0)
+        expected[rows] = np.divide(dense[rows], largest, out=np.zeros_like(dense[rows]), where=largest > 0)
+        assert set(mine[rows].max(axis=0)) == {0, 1}  # the third feature is empty
+    np.testing.assert_allclose(mine, expected, rtol=1e-6)
+
+
+def test_a_query_beyond_the_reference_is_clipped_and_an_unseen_feature_stays_zero():
+    scale = MaxAbs(np.array([[2.0, 0.0]], np.float32))
+    assert scale.apply(sp.csr_matrix([[1.0, 3], [5, 0]]), np.zeros(2, int)).toarray().tolist() == [[0.5, 0], [1, 0]]
+
+
+def test_transforms_change_nothing_of_what_they_are_given(rna):
+    x = rna.X.tocsr().astype(np.float64)
+    for array in (x.data, x.indices, x.indptr):
+        array.flags.writeable = False
+    depth = DepthNormalise.fit(x, "counts")
+    logged = transforms.log1p(depth.apply(x, np.ones(300, bool), np.asarray(x.sum(axis=1)).ravel()))
+    MaxAbs.fit(logged, np.zeros(400, int), 1).apply(logged, np.zeros(400, int))
+    transforms.variable_features(logged, from_anndata(ad.AnnData(x, obs=rna.obs), "batch"), np.ones(300, bool), 50)
+    assert np.array_equal(x.data, rna.X.tocsr().data)
