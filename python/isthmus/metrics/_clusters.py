@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus._errors import InputError
 from isthmus.metrics._inputs import Labels, as_embedding, labelled
-from isthmus.metrics._neighbors import Neighbors, shared
+from isthmus.metrics._neighbors import Neighbors, scanpy_graph, shared
 
 
 class LeidenScores(NamedTuple):
@@ -29,26 +29,6 @@ class LeidenScores(NamedTuple):
     nmi: float
     ari: float
     resolution: float
-
-
-class _Searched:
-    """A search already made, in the shape that scanpy expects of a neighbour transformer."""
-
-    def __init__(self, neighbors: Neighbors) -> None:
-        self.neighbors = neighbors
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        return {"n_neighbors": self.neighbors.k + 1, "metric": "euclidean"}
-
-    def fit_transform(self, z: NDArray[np.float64]) -> Any:
-        from scipy.sparse import csr_matrix
-
-        cells, k = self.neighbors.indices.shape
-        # scanpy counts the cell itself as its first neighbour, at distance 0.
-        indices = np.hstack([np.arange(cells)[:, None], self.neighbors.indices])
-        distances = np.hstack([np.zeros((cells, 1)), self.neighbors.distances])
-        starts = np.arange(0, cells * (k + 1) + 1, k + 1)
-        return csr_matrix((distances.ravel(), indices.ravel(), starts), shape=(cells, cells))
 
 
 def leiden_sweep(
@@ -107,7 +87,7 @@ def leiden_sweep(
     if n_neighbors < 2:
         raise InputError("n_neighbors of at least 2", str(n_neighbors), "raise n_neighbors; 15 is usual")
     z, neighbors = z[keep], neighbors if keep.all() else None
-    graph = _graph(z, shared(z, n_neighbors - 1, neighbors))
+    graph = scanpy_graph(z, shared(z, n_neighbors - 1, neighbors))
     best = LeidenScores(-1.0, 0.0, 0.0)
     for resolution in np.linspace(0.1, 2.0, 20) if resolutions is None else resolutions:
         clusters = _leiden(graph, float(resolution), seed)
@@ -116,26 +96,12 @@ def leiden_sweep(
             ari = float(adjusted_rand_score(codes, clusters))
             best = LeidenScores(nmi, ari, round(float(resolution), 6))
     if best.nmi < 0:
-        raise InputError(
-            "at least one resolution", "none", "leave resolutions out, or give some such as [0.5, 1]"
-        )
+        raise InputError("at least one resolution", "none", "leave resolutions out, or give some such as [0.5, 1]")
     return best
-
-
-def _graph(z: NDArray[np.float64], neighbors: Neighbors) -> Any:
-    """Return an AnnData that holds nothing but scanpy's neighbour graph."""
-    import scanpy as sc
-    from anndata import AnnData
-
-    holder = AnnData(z)
-    sc.pp.neighbors(holder, use_rep="X", transformer=_Searched(neighbors))
-    return holder
 
 
 def _leiden(graph: Any, resolution: float, seed: int) -> NDArray[Any]:
     import scanpy as sc
 
-    sc.tl.leiden(
-        graph, resolution=resolution, random_state=seed, flavor="igraph", n_iterations=2, directed=False
-    )
+    sc.tl.leiden(graph, resolution=resolution, random_state=seed, flavor="igraph", n_iterations=2, directed=False)
     return graph.obs["leiden"].cat.codes.to_numpy()

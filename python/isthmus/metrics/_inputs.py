@@ -124,7 +124,5 @@ def labelled(
             "check the column with the labels, and that missing labels are not all there is",
         )
     if not keep.all():
-        warnings.warn(
-            f"{(~keep).sum()} of {n_cells} cells have no label and are left out of the score.", stacklevel=3
-        )
+        warnings.warn(f"{(~keep).sum()} of {n_cells} cells have no label and are left out of the score.", stacklevel=3)
     return codes[keep], keep, np.bincount(codes[keep])

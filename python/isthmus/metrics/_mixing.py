@@ -188,9 +188,7 @@ def _entropies(
     return np.maximum(entropy[position] / scale, 0.0)
 
 
-def _shares(
-    codes: NDArray[np.intp], n: int, weights: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def _shares(codes: NDArray[np.intp], n: int, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """Sum the weights of each of ``n`` codes along the rows: ``(cells, k)`` to ``(cells, n)``."""
     rows, k = codes.shape
     flat = (codes + n * np.arange(rows)[:, None]).ravel()

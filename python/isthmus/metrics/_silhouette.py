@@ -9,9 +9,7 @@ from isthmus._errors import InputError
 from isthmus.metrics._inputs import Labels, as_batches, as_embedding, labelled
 
 
-def silhouette_label(
-    embedding: ArrayLike, labels: Labels, *, max_cells: int | None = 5_000, seed: int = 0
-) -> float:
+def silhouette_label(embedding: ArrayLike, labels: Labels, *, max_cells: int | None = 5_000, seed: int = 0) -> float:
     r"""Mean silhouette of the cell types, scaled to 0..1; higher is better, 0.5 is no separation.
 
     With the mean distance :math:`a` of a cell to its own type and :math:`b` to the nearest other type,

@@ -51,9 +51,7 @@ def summary(
     """
     z = as_embedding(embedding)
     if labels is None and batches is None:
-        raise InputError(
-            "labels, batches or both", "neither", 'pass for example labels=adata.obs["cell_type"]'
-        )
+        raise InputError("labels, batches or both", "neither", 'pass for example labels=adata.obs["cell_type"]')
     types = np.full(len(z), -1) if labels is None else as_codes(labels, len(z), "labels")[0]
     known = types >= 0
     scores: dict[str, float] = {"cells": len(z), "unlabelled": int((~known).sum())}
@@ -68,9 +66,7 @@ def summary(
     return scores
 
 
-def _label_scores(
-    z: NDArray[np.float64], types: NDArray[np.intp], near: Neighbors, seed: int
-) -> dict[str, float]:
+def _label_scores(z: NDArray[np.float64], types: NDArray[np.intp], near: Neighbors, seed: int) -> dict[str, float]:
     clusters = leiden_sweep(z, types, seed=seed, neighbors=near)
     scores = clusters._asdict()
     if len(np.unique(types)) < len(z):

@@ -54,9 +54,7 @@ def legend(ax: Axes, entries: Mapping[str, Any], title: str | None = None) -> No
     """List names and colours beside the Axes."""
     lines = require("matplotlib.lines", extra="plot")
     handles = [
-        lines.Line2D(
-            [], [], marker="o", linestyle="", markersize=6, markeredgewidth=0, color=color, label=name
-        )
+        lines.Line2D([], [], marker="o", linestyle="", markersize=6, markeredgewidth=0, color=color, label=name)
         for name, color in entries.items()
     ]
     box = ax.legend(

@@ -66,9 +66,7 @@ def confusion(
         text = f"{100 * shares[i, j]:.0f}" if normalize else f"{counts[i, j]}"
         if text == "0":  # a share that rounds to nothing is noise to the eye
             continue
-        ax.text(
-            j, i, text, ha="center", va="center", fontsize=7, color="white" if shares[i, j] > 0.55 else INK
-        )
+        ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if shares[i, j] > 0.55 else INK)
     names = [f"{name}  ({n:,})" for name, n in zip(table.index, totals[:, 0], strict=True)]
     ax.set_yticks(range(len(names)), names)
     ax.set_xticks(range(counts.shape[1]), table.columns, rotation=45, ha="right", rotation_mode="anchor")

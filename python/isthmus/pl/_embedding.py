@@ -153,9 +153,7 @@ def projection(
             "project the query with the model of this reference",
         )
     values, label = _values(query, color, len(above))
-    xy, axis_name = flat(
-        np.vstack([below, above]), name, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed
-    )
+    xy, axis_name = flat(np.vstack([below, above]), name, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
     ax = new_axes(ax)
     scatter(ax, xy[: len(below)], GREY, size, zorder=1)
     xy = xy[len(below) :]
@@ -167,9 +165,7 @@ def projection(
         _draw_scale(ax, xy, values, order, size)
     else:
         values, recorded = _like_reference(reference, query, color, values)
-        _draw_groups(
-            ax, xy, values, order, size, recorded, palette, label, names_on_data, {"reference": GREY}
-        )
+        _draw_groups(ax, xy, values, order, size, recorded, palette, label, names_on_data, {"reference": GREY})
     square(ax, (label or "query over reference") if title is None else title, axis_name)
     return ax
 

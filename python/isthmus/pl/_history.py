@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 _TRAINING, _VALIDATION, _BEST = "#3f90da", "#bd1f01", "#717581"
 
 
-def history(
-    source: Any, terms: Sequence[str] | None = None, *, axes: Sequence[Axes] | None = None
-) -> list[Axes]:
+def history(source: Any, terms: Sequence[str] | None = None, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw every term of the loss over the epochs, training beside held-out cells, one panel per term.
 
     The epoch with the least held-out loss, whose weights the model keeps, is marked.

@@ -9,11 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from isthmus._errors import InputError
 from isthmus.metrics._inputs import as_embedding
+from isthmus.metrics._neighbors import nearest, scanpy_graph
 
 
-def umap(
-    latent: ArrayLike, *, n_neighbors: int = 30, min_dist: float = 0.1, seed: int = 0
-) -> NDArray[np.float32]:
+def umap(latent: ArrayLike, *, n_neighbors: int = 30, min_dist: float = 0.1, seed: int = 0) -> NDArray[np.float32]:
     """Lay an embedding out in two dimensions with UMAP, as scanpy does.
 
     Parameters
@@ -21,7 +20,7 @@ def umap(
     latent
         Embedding, ``(cells, latent)``.
     n_neighbors
-        Neighbours of a cell; at most one less than the number of cells.
+        Neighbours of a cell, the cell itself counted as scanpy does; at most the number of cells.
     min_dist
         How tightly cells may be packed.
     seed
@@ -42,13 +41,12 @@ def umap(
     McInnes et al. 2018, arXiv:1802.03426.
     """
     import scanpy as sc
-    from anndata import AnnData
 
-    z = as_embedding(latent).astype(np.float32)
+    z = as_embedding(latent)
     if len(z) < 5:
         raise InputError("at least five cells for a UMAP", f"{len(z)}", "draw two latent dimensions instead")
-    holder = AnnData(z)
-    sc.pp.neighbors(holder, n_neighbors=min(n_neighbors, len(z) - 1), use_rep="X", random_state=seed)
+    # scanpy counts the cell itself as its first neighbour.
+    holder = scanpy_graph(z, nearest(z, max(n_neighbors, 3) - 1, seed=seed))
     # The spectral start wants more cells than a tiny set has.
     start = "spectral" if len(z) > 20 else "random"
     sc.tl.umap(holder, min_dist=min_dist, random_state=seed, init_pos=start)
