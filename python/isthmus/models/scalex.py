@@ -44,6 +44,8 @@ class SCALEX(Model):
         Width of the encoder's hidden layer.
     kl_weight
         Weight of the divergence; 0.5 in the paper.
+    feature_dropout
+        Share of a cell's features that the encoder does not see in a training step; 0 in the paper.
     """
 
     def __init__(
@@ -53,14 +55,17 @@ class SCALEX(Model):
         n_latent: int = 10,
         n_hidden: int = 1024,
         kl_weight: float = 0.5,
+        feature_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.kl_weight = kl_weight
-        self.encoder = GaussianEncoder(n_features, n_hidden, n_latent)  # q(z | x) = N(mu(x), s^2(x))
-        self.decoder = nn.Linear(
-            n_latent, n_features, bias=False
-        )  # p(x | z, b) = Bernoulli(sigmoid(y)); beta_b is its bias
+        self.encoder = GaussianEncoder(n_features, n_hidden, n_latent, feature_dropout)  # q(z | x) = N(mu(x), s^2(x))
+        self.decoder = nn.Linear(n_latent, n_features, bias=False)  # p(x | z, b) = Bernoulli(sigmoid(y)), where
         self.norm = DomainBatchNorm(n_features, n_batches)  # y = gamma_b (W z - mean_b) / sd_b + beta_b (eq. 2)
+
+    def start_at(self, mean: Tensor) -> None:
+        """Begin as a decoder that gives each batch its (batches, features) mean expression, in (0, 1), whatever z."""
+        self.norm.start_at(torch.logit(mean, eps=1e-4))
 
     def losses(self, batch: Batch) -> ScalexLosses:
         """The terms of the evidence lower bound."""

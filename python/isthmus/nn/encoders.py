@@ -26,6 +26,12 @@ class Moments:
     mean: Tensor
     variance: Tensor
 
+    def pooled(self, weight: Tensor) -> Moments:
+        """Moments of all groups together, one group; ``weight`` (groups,) sums to 1."""
+        w = weight[:, None]
+        mean = (w * self.mean).sum(dim=0, keepdim=True)
+        return Moments(mean, (w * (self.variance + (self.mean - mean).square())).sum(dim=0, keepdim=True))
+
     def towards(self, other: Moments, weight: Tensor) -> Moments:
         """Moments of the mixture ``weight`` x self + (1 - ``weight``) x other; ``weight`` is (groups,)."""
         w = weight[:, None]
@@ -41,10 +47,13 @@ class GaussianEncoder(nn.Module):
     ----------
     n_features, n_hidden, n_latent
         Widths.
+    dropout
+        Share of a cell's features that are hidden from it in each step of the training.
     """
 
-    def __init__(self, n_features: int, n_hidden: int, n_latent: int) -> None:
+    def __init__(self, n_features: int, n_hidden: int, n_latent: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.first = SparseLinear(n_features, n_hidden)
         self.norm = nn.BatchNorm1d(n_hidden)
         self.mean = nn.Linear(n_hidden, n_latent)
@@ -70,14 +79,21 @@ class GaussianEncoder(nn.Module):
         group
             (cells,) which group of ``moments`` each cell belongs to.
         """
+        if self.training and self.dropout > 0:
+            x = x.dropout(self.dropout)
         h = self.first(x, fill)  # (cells, hidden)
         h = self.norm(h) if moments is None else self._normalise(h, moments, group)
         h = F.relu(h)
         return Gaussian(self.mean(h).float(), self.log_variance(h).float())  # divergences are summed in full precision
 
     def running_moments(self) -> Moments:
-        """The running statistics of training, as one group."""
+        """The running statistics, as one group."""
         return Moments(self.norm.running_mean[None], self.norm.running_var[None])
+
+    def settle(self, moments: Moments) -> None:
+        """Replace the running statistics, which mini-batches left noisy, by the one group of ``moments``."""
+        self.norm.running_mean.copy_(moments.mean[0])
+        self.norm.running_var.copy_(moments.variance[0])
 
     def _normalise(self, h: Tensor, moments: Moments, group: Tensor) -> Tensor:
         scale = self.norm.weight * torch.rsqrt(moments.variance + self.norm.eps)  # (groups, hidden)

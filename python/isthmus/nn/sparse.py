@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -48,6 +49,10 @@ class SparseRows:
         out = torch.zeros(self.n_cells * self.n_features, device=self.values.device)
         out[self.row * self.n_features + self.indices] = self.values
         return out.view(self.n_cells, self.n_features)
+
+    def dropout(self, share: float) -> SparseRows:
+        """Rows without a random ``share`` of their entries, the others scaled up to make good for them."""
+        return SparseRows(self.indptr, self.indices, F.dropout(self.values, share), self.n_features)
 
     def rows(self, start: int, stop: int) -> SparseRows:
         """Rows ``start`` to ``stop``, sharing memory with these."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from isthmus.data import Prepared, SparseLoader
@@ -44,6 +45,14 @@ def moments_of_batches(model: SCALEX, prepared: Prepared, batch: np.ndarray, n_b
     return Moments((mean + centre).float(), variance.float())
 
 
+def mean_by_batch(x: sp.csr_matrix, batch: np.ndarray, n_batches: int) -> torch.Tensor:
+    """Mean of each feature in each batch, (batches, features) float32, drawn to the overall mean by eight cells."""
+    member = sp.csr_matrix((np.ones(len(batch)), (batch, np.arange(len(batch)))), shape=(n_batches, len(batch)))
+    count = np.bincount(batch, minlength=n_batches)[:, None]
+    overall = np.asarray(x.mean(axis=0))
+    return torch.from_numpy((((member @ x).toarray() + 8 * overall) / (count + 8)).astype(np.float32))
+
+
 def choose_moments(model: SCALEX, exact: Moments, counts: np.ndarray, statistics: str) -> Moments:
     """The moments to encode with: of each batch, of training, or between them.
 
@@ -54,9 +63,9 @@ def choose_moments(model: SCALEX, exact: Moments, counts: np.ndarray, statistics
     counts
         (batches,) cells they were computed from.
     statistics
-        ``"exact"``: each batch's own (the infinite mini-batch of the authors' inference), the running ones for a
-        batch under two cells. ``"running"``: those of training, for every batch. ``"shrunk"``: the mixture with the
-        weight n / (n + 32) on the batch's own.
+        ``"exact"``: each batch's own (the infinite mini-batch of the authors' inference); a batch under two cells
+        gets the running ones. ``"running"``: those of the whole reference, for every batch. ``"shrunk"``: the
+        mixture with the weight n / (n + 32) on the batch's own.
     """
     running = model.encoder.running_moments()
     everywhere = Moments(running.mean.expand_as(exact.mean), running.variance.expand_as(exact.variance))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 
 from isthmus.data import Pipeline, Prepared, SparseLoader, Study, from_anndata, split_validation
@@ -15,7 +16,7 @@ from isthmus.data.door import check_choice, check_enough_cells, check_number
 from isthmus.data.pipeline import PROFILES
 from isthmus.data.study import VALUES, warn_single_batch
 from isthmus.models import SCALEX
-from isthmus.tl._inference import choose_moments, encode, moments_of_batches
+from isthmus.tl._inference import choose_moments, encode, mean_by_batch, moments_of_batches
 from isthmus.tl._scalex import STATISTICS, Scalex
 from isthmus.tl.fitted import new_manifest
 from isthmus.train import Options, train
@@ -27,7 +28,7 @@ PRESETS = {
     # the limit of what it does with mini-batches of one batch
     "reference": {
         "learning_rate": 2e-4, "weight_decay": 5e-4, "batch_size": 64, "max_steps": 30_000, "schedule": "constant",
-        "early_stopping": False, "statistics": "exact", "precision": "32-true",
+        "early_stopping": False, "feature_dropout": 0.0, "start": "zero", "statistics": "exact", "precision": "32-true",
     },
 }  # fmt: skip
 
@@ -49,6 +50,8 @@ class Settings:
     n_latent: int
     n_hidden: int
     kl_weight: float
+    feature_dropout: float
+    start: str
     statistics: str
     max_steps: int | None
     batch_size: int
@@ -70,6 +73,8 @@ class Settings:
         check_choice(self.values, VALUES, "values")
         check_choice(self.scaling, ("global", "batch"), "scaling")
         check_choice(self.statistics, STATISTICS, "statistics")
+        check_choice(self.start, ("mean", "zero"), "start")
+        check_number(self.feature_dropout, "feature_dropout", 0.0, 0.95)
         check_choice(self.schedule, ("cosine", "constant"), "schedule")
         for name in ("n_latent", "n_hidden"):
             check_number(getattr(self, name), name, 1, whole=True)
@@ -97,6 +102,8 @@ def scalex(
     n_latent: int = 10,
     n_hidden: int = 1024,
     kl_weight: float = 0.5,
+    feature_dropout: float = 0.5,
+    start: str = "mean",
     statistics: str = "exact",
     preset: str = "default",
     max_steps: int | None = None,
@@ -139,6 +146,10 @@ def scalex(
         Latent dimensions; width of the encoder's hidden layer.
     kl_weight
         Weight of the divergence from the prior.
+    feature_dropout
+        Share of a cell's features that the encoder does not see in a training step.
+    start
+        ``"mean"``: the decoder begins at each batch's mean expression. ``"zero"``: at one half, as in the paper.
     statistics
         What the encoder is normalised with at inference: each batch's exact statistics (``"exact"``), those of
         training (``"running"``), or a mixture that trusts small batches less (``"shrunk"``).
@@ -203,10 +214,20 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
     )  # fmt: skip
     n_features, n_batches = len(pipeline.features), len(study.batches)
     with randomness(settings.seed):
-        network = SCALEX(n_features, n_batches, settings.n_latent, settings.n_hidden, settings.kl_weight)
+        network = SCALEX(
+            n_features,
+            n_batches,
+            settings.n_latent,
+            settings.n_hidden,
+            settings.kl_weight,
+            settings.feature_dropout,
+        )
+    if settings.start == "mean":
+        network.start_at(mean_by_batch(prepared.x, study.batch, n_batches))
     history = _train(network, study, prepared, settings, progress, checkpoint)
     exact = moments_of_batches(network, prepared, study.batch, n_batches)
     counts = np.bincount(study.batch, minlength=n_batches)
+    network.encoder.settle(exact.pooled(torch.from_numpy(counts / counts.sum()).float()))
     latent = encode(network, prepared, choose_moments(network, exact, counts, settings.statistics), study.batch)
     plain, _ = pipeline.state()
     facts = {
