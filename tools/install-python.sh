@@ -6,6 +6,8 @@ cd "$ROOT"
 
 python=$1
 pip="$VENV/bin/python -m pip"
+# Bytecode is made when a module is first imported: most of what comes along never is.
+export PIP_NO_COMPILE=1
 constraints=$ROOT/.cache/constraints.txt
 
 has_torch() {

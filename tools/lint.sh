@@ -8,7 +8,7 @@ failed=0
 
 check() { say "$1"; shift; "$@" || failed=1; }
 check "ruff" "$VENV/bin/ruff" check python tests/python tools
-check "ruff format" "$VENV/bin/ruff" format --check python tests/python tools
+check "ruff format" "$VENV/bin/ruff" format --check --output-format concise python tests/python tools
 check "size limits" "$VENV/bin/python" tools/check_limits.py
 check "lintr" Rscript --vanilla tools/lint.R
 check "NAMESPACE and man/" bash tools/document.sh --check

@@ -5,7 +5,6 @@ set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 r_environment
-export PYTHONDONTWRITEBYTECODE=1
 
 closing=() failed=0
 
