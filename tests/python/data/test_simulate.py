@@ -109,9 +109,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path) -> None:
 def test_one_modality_alone_is_that_of_the_multiome(modality) -> None:
     alone = simulate(n_cells=120, modalities=modality, **SMALL)
     assert list(alone) == [modality]
-    np.testing.assert_array_equal(
-        alone[modality].X.toarray(), simulate(n_cells=120, **SMALL)[modality].X.toarray()
-    )
+    np.testing.assert_array_equal(alone[modality].X.toarray(), simulate(n_cells=120, **SMALL)[modality].X.toarray())
     assert not alone[modality].obs["paired"].any()
 
 
@@ -320,10 +318,7 @@ def brute_force_pairs(peaks: pd.DataFrame, genes: pd.DataFrame) -> set[tuple[int
     middle = (peaks["chromStart"] + peaks["chromEnd"]).to_numpy() // 2
     distance = np.abs(middle[:, None] - genes["tss"].to_numpy())
     same = peaks["chrom"].astype(str).to_numpy()[:, None] == genes["chrom"].astype(str).to_numpy()
-    return {
-        (p, g, int(distance[p, g]))
-        for p, g in zip(*np.nonzero(same & (distance <= LINK_WINDOW)), strict=True)
-    }
+    return {(p, g, int(distance[p, g])) for p, g in zip(*np.nonzero(same & (distance <= LINK_WINDOW)), strict=True)}
 
 
 def test_near_pairs_equal_brute_force(multiome) -> None:
@@ -351,9 +346,7 @@ def test_links_are_near_and_thin_out_with_distance(multiome) -> None:
 def matched_pairs(links: pd.DataFrame, rna: ad.AnnData, atac: ad.AnnData) -> tuple[np.ndarray, np.ndarray]:
     """For each link the unlinked pair (peak, gene) that is nearest in distance."""
     peak, gene, distance = near_pairs(atac.var, rna.var)
-    linked = set(
-        zip(atac.var_names.get_indexer(links["peak"]), rna.var_names.get_indexer(links["gene"]), strict=True)
-    )
+    linked = set(zip(atac.var_names.get_indexer(links["peak"]), rna.var_names.get_indexer(links["gene"]), strict=True))
     free = np.array([pair not in linked for pair in zip(peak, gene, strict=True)])
     order = np.argsort(distance[free], kind="stable")
     at = np.searchsorted(distance[free][order], links["distance"]).clip(max=order.size - 1)
@@ -371,14 +364,11 @@ def test_linked_pairs_correlate_beyond_distance_matched_ones(multiome) -> None:
     for within_types in (False, True):
         both = []
         for values in (access, expression):
-            centre = (
-                np.stack([values[types == t].mean(axis=0) for t in range(6)])[types] if within_types else 0
-            )
+            centre = np.stack([values[types == t].mean(axis=0) for t in range(6)])[types] if within_types else 0
             rest = values - centre
             both.append((rest - rest.mean(axis=0)) / (rest.std(axis=0) + 1e-9))
         linked, unlinked = (
-            links["sign"].to_numpy() * (both[0][:, p] * both[1][:, g]).mean(axis=0)
-            for p, g in (planted, control)
+            links["sign"].to_numpy() * (both[0][:, p] * both[1][:, g]).mean(axis=0) for p, g in (planted, control)
         )
         test = stats.mannwhitneyu(linked, unlinked, alternative="greater")
         assert test.pvalue < 1e-4
@@ -409,9 +399,7 @@ def test_lineage_is_continuous_and_seen_by_both_modalities() -> None:
 
 
 def test_branches_share_the_trunk_and_part_after_it() -> None:
-    study = simulate(
-        n_cells=900, n_types=6, lineage="branching", n_batches=1, rare_types={"rare": 9}, **SMALL
-    )
+    study = simulate(n_cells=900, n_types=6, lineage="branching", n_batches=1, rare_types={"rare": 9}, **SMALL)
     obs = study["rna"].obs
     assert list(obs["branch"].cat.categories) == ["trunk", "branch1", "branch2", "none"]
     assert obs["pseudotime"].isna().sum() == (obs["branch"] == "none").sum() == 9
