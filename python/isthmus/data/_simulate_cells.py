@@ -125,9 +125,7 @@ def _composition(
     share = rng.gamma(8.0, size=len(names))
     shares = np.tile(share / share.sum(), (settings.n_batches, 1))  # (batches, types)
     # Types lie on a circle and batches look at it from different sides: strong whatever the seed.
-    angle = (
-        rng.permutation(len(names)) / len(names) + np.arange(settings.n_batches)[:, None] / settings.n_batches
-    )
+    angle = rng.permutation(len(names)) / len(names) + np.arange(settings.n_batches)[:, None] / settings.n_batches
     tilt = TILT * np.cos(2 * np.pi * angle)  # (batches, types), log scale
     absent, where = int(rng.integers(len(names))), int(rng.integers(settings.n_batches))
     missing = {}
@@ -176,8 +174,7 @@ def _depths(settings: Settings, batch: np.ndarray, rng: np.random.Generator) -> 
     noise = {"rna": first, "atac": 0.5 * first + np.sqrt(0.75) * second}
     median = {"rna": settings.rna_depth, "atac": settings.atac_depth}
     return {
-        m: (median[m] * np.exp(DEPTH_SD[m] * noise[m] + shift[batch])).astype(np.float32)
-        for m in settings.modalities
+        m: (median[m] * np.exp(DEPTH_SD[m] * noise[m] + shift[batch])).astype(np.float32) for m in settings.modalities
     }
 
 

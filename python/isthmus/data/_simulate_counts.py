@@ -85,9 +85,7 @@ def sample_counts(model: FeatureModel, block: Block, rng: np.random.Generator) -
     return counts
 
 
-def _candidates(
-    model: FeatureModel, block: Block, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _candidates(model: FeatureModel, block: Block, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Cell and feature of each event under the envelope, node by node; a cell between two has both.
 
     Of a node's events, first how many fall on each feature, then on which cell each falls: the cells of a

@@ -76,9 +76,7 @@ def draw_peaks(n_peaks: int, genes: pd.DataFrame, rng: np.random.Generator) -> p
     )
 
 
-def _peak_slots(
-    n: int, genes: pd.DataFrame, slots_before: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _peak_slots(n: int, genes: pd.DataFrame, slots_before: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Slots of ``PEAK_PITCH`` base pairs, counted through the whole genome; may repeat."""
     n_near = round(0.6 * n)
     gene = rng.integers(len(genes), size=n_near)
@@ -91,9 +89,7 @@ def _peak_slots(
     return slots_before[chrom] + (position // PEAK_PITCH).astype(np.int64)
 
 
-def draw_links(
-    settings: Settings, genes: pd.DataFrame, peaks: pd.DataFrame, rng: np.random.Generator
-) -> pd.DataFrame:
+def draw_links(settings: Settings, genes: pd.DataFrame, peaks: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Choose which peaks drive which genes.
 
     Candidates are all pairs within 150 kb whose peak may regulate; each gene keeps at most ``links_per_gene``

@@ -130,14 +130,10 @@ def _assemble(
     log_rate = level + TYPE_LIMIT * np.tanh(profiles / TYPE_LIMIT)
     rate = np.exp(log_rate - log_rate.max())
     rate /= rate.sum(axis=1, keepdims=True)
-    shift = shift - 0.5 * (loadings**2).sum(
-        axis=1
-    )  # exp(w z) has mean exp(|w|^2 / 2): keep the mean at the rate
+    shift = shift - 0.5 * (loadings**2).sum(axis=1)  # exp(w z) has mean exp(|w|^2 / 2): keep the mean at the rate
     shift = shift - np.log(np.exp(shift) @ rate.mean(axis=0))[:, None]  # a batch changes features, not depth
     reach = STATE_CLIP * np.abs(loadings).sum(axis=1)
-    ceiling = (
-        shift.max(axis=0) + STATE_LIMIT * np.tanh(reach / STATE_LIMIT) + 1e-5
-    )  # room for float32 rounding
+    ceiling = shift.max(axis=0) + STATE_LIMIT * np.tanh(reach / STATE_LIMIT) + 1e-5  # room for float32 rounding
     return FeatureModel(
         rate=rate.astype(np.float32),
         shift=shift.astype(np.float32),

@@ -154,9 +154,7 @@ def _word(name: str, value: Any, allowed: Sequence[str]) -> str:
     """``value`` if it is one of the words."""
     if value not in allowed:
         words = ", ".join(f'"{word}"' for word in allowed)
-        raise InputError(
-            f"{name} to be one of {words}", f"{value!r}", f"choose one of these words for {name}"
-        )
+        raise InputError(f"{name} to be one of {words}", f"{value!r}", f"choose one of these words for {name}")
     return value
 
 
@@ -258,9 +256,7 @@ def _rare_type(name: str, entry: Any, given: dict[str, Any], taken: set[str]) ->
     """One entry: a number of cells, or (number of cells, batches)."""
     n_cells, batches = entry if isinstance(entry, (tuple, list)) and len(entry) == 2 else (entry, None)
     if name in taken:
-        raise InputError(
-            "a rare type to have a name of its own", f"{name!r}", f"rename it; {name!r} is a common type"
-        )
+        raise InputError("a rare type to have a name of its own", f"{name!r}", f"rename it; {name!r} is a common type")
     n_cells = _whole(f"rare_types[{name!r}]", n_cells, 1)
     known = [f"batch{i + 1}" for i in range(given["n_batches"])]
     if batches is None:

@@ -48,9 +48,7 @@ def write_blocks(
     return targets
 
 
-def _gather(
-    blocks: Iterator[dict[str, sparse.csr_matrix]], chunk_size: int
-) -> Iterator[dict[str, sparse.csr_matrix]]:
+def _gather(blocks: Iterator[dict[str, sparse.csr_matrix]], chunk_size: int) -> Iterator[dict[str, sparse.csr_matrix]]:
     """Join whole blocks until they hold ``chunk_size`` cells of some modality."""
     held: list[dict[str, sparse.csr_matrix]] = []
     n_held = 0
@@ -113,9 +111,7 @@ class RowWriter:
             dataset.resize(filled + values.size, axis=0)
             dataset[filled:] = values
         indptr.resize(self._n_rows + rows.shape[0] + 1, axis=0)
-        indptr[self._n_rows + 1 :] = filled + rows.indptr[1:].astype(
-            np.int64
-        )  # int64: a million cells pass 2^31
+        indptr[self._n_rows + 1 :] = filled + rows.indptr[1:].astype(np.int64)  # int64: a million cells pass 2^31
         self._n_rows += rows.shape[0]
 
     def __exit__(self, *error: object) -> None:
