@@ -93,7 +93,7 @@ attr(ScalexIntegration, "Seurat.method") <- "integration"
     if (ncol(groups) != 1L || !all(cells %in% rownames(groups))) {
         .stopInput(
             "groups as one column with the cells as row names",
-            sprintf("%d columns and %d rows", ncol(groups), nrow(groups)),
+            sprintf("a table of %d x %d that lacks cells or has more columns", nrow(groups), ncol(groups)),
             "give a vector with one batch for every cell"
         )
     }

@@ -3,6 +3,10 @@
 # A call of the core; quiet means no progress, warnings are always shown.
 .core <- function(verb, study, params, verbose = TRUE) {
     params <- Filter(Negate(is.null), params)
+    # A vector stays one in Python, even of length one.
+    for (plural in intersect(names(params), c("labels", "features", "modalities"))) {
+        params[[plural]] <- I(params[[plural]])
+    }
     if (!is.null(study)) study <- .crossing(study)
     if (verbose) {
         .callCore(verb, study, params)
@@ -37,7 +41,7 @@
     taken <- intersect(given, names(.ownWords))
     if (length(taken)) {
         .stopInput(
-            "the arguments of the R function", sprintf("%s", .quoted(taken[1])),
+            "the arguments of the R function", sprintf("the setting %s", .quoted(taken[1])),
             sprintf("use %s", .ownWords[[taken[1]]])
         )
     }
@@ -113,4 +117,67 @@
         )
     }
     study
+}
+
+# Cells for a verb that works on the embedding: with the one that this model made
+# of them and nothing else; or whole, to be projected first, where there is none or
+# the user says how to project.
+.embeddedStudy <- function(x, model, place, settings, own) {
+    place <- Filter(Negate(is.null), place)
+    z <- .embeddingBy(x, model)
+    if (!is.null(z) && !length(place) && all(names(settings) %in% own)) {
+        return(list(
+            assays = list(), main = NULL, obs = data.frame(row.names = rownames(z)),
+            var = data.frame(), reducedDims = list(embedding = z), altExps = list(),
+            source = class(x)[1]
+        ))
+    }
+    batch <- place$batch
+    # Reference cells that lost their embedding still have their batches.
+    column <- model@provenance$batch
+    if (is.null(batch) && all(.cellKeys(x) %in% model@cells) &&
+        !is.null(column) && column %in% colnames(.cellData(x))) {
+        batch <- column
+    }
+    .queryStudy(x, model, place$assay, place$layer, place$values, batch)
+}
+
+# @return the embedding in x that this model made, cells x dimensions, or NULL.
+.embeddingBy <- function(x, model) {
+    records <- c(.records(x), .heldModels(x))
+    ours <- vapply(names(records), function(name) {
+        record <- records[[name]]
+        is(record, "IsthmusModel") && identical(.modelId(record), .modelId(model))
+    }, logical(1))
+    names <- names(records)[ours]
+    projection <- records[["projection"]]
+    if (identical(projection$provenance$model, .modelId(model))) {
+        names <- c(projection$name, names)
+    }
+    for (name in names) {
+        z <- .storedEmbedding(x, name)
+        if (!is.null(z)) {
+            return(z)
+        }
+    }
+    NULL
+}
+
+# Only an embedding of all cells counts: a Seurat 5 reduction may hold fewer.
+.storedEmbedding <- function(x, name) {
+    if (.isSeurat(x)) {
+        z <- attr(slot(x, "reductions")[[name]], "cell.embeddings")
+    } else if (name %in% reducedDimNames(x)) {
+        z <- as.matrix(reducedDim(x, name))
+        rownames(z) <- .cellKeys(x)
+    } else {
+        z <- NULL
+    }
+    cells <- .cellKeys(x)
+    if (is.null(z) || !all(cells %in% rownames(z))) {
+        return(NULL)
+    }
+    z <- z[cells, , drop = FALSE]
+    colnames(z) <- NULL
+    z
 }

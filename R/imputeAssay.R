@@ -11,25 +11,27 @@
 #' @param model `NULL` for the model in `x`; else an object that holds one, an
 #'   [IsthmusModel-class], or the folder of a saved model.
 #' @param batch how the values are seen: `"average"` over the batches of the
-#'   reference, the name of one of them, or `NULL` for each cell's own.
+#'   reference, or the names of those to imitate.
 #' @param features names of the features to impute; `NULL` means all of the
 #'   model's.
 #' @param ... further settings by the names of the Python method `impute`.
-#' @param batch_of the batch of each cell of `x`, as `batch` in [runSCALEX()];
-#'   `NULL` takes what the model or the projection was given.
-#' @param assay,layer,values where the values of `x` are, as in [runSCALEX()].
+#' @param batch_of,assay,layer,values for cells that this model has not embedded
+#'   yet: their batches and where their values are, as `batch` and so on in
+#'   [projectCells()].
 #' @param max_memory largest result, in bytes, to hold in memory. A larger one
 #'   is written to `file`.
-#' @param file an HDF5 file for the values. `NULL` uses memory, or above
+#' @param file an `.h5ad` file (HDF5) for the values. `NULL` uses memory, or above
 #'   `max_memory` a new file in the data folder of the package, which is
 #'   reported.
 #' @param verbose whether to report progress as messages.
 #'
 #' @details
-#' The values are on the scale that the model was trained on: normalised for
-#' depth, log-transformed and scaled to the range from 0 to 1 per feature. They
-#' show what the model believes and are smoother than any measurement. Use them to
-#' look at genes; test for differences on the counts.
+#' The values are log-normalised expression, the unit of the model's input before
+#' scaling. They show what the model believes and are smoother than any
+#' measurement. Use them to look at genes; test for differences on the counts.
+#'
+#' The embedding in the object is used as it is, if this model made it; other cells
+#' are embedded first, as [projectCells()] does.
 #'
 #' Seurat does not allow `_` in feature names. The new assay then has `-`, and
 #' `misc$isthmus$featureNames` maps one to the other.
@@ -64,8 +66,8 @@ setMethod("imputeAssay", "SummarizedExperiment", function(
     .checkImputedSCE(x, name)
     model <- .modelToUse(x, model, name)
     made <- .imputed(x, model, list(batch = batch, features = features),
-        .settings(...), list(assay, NULL, values, batch_of), max_memory, file,
-        verbose)
+        .settings(...), list(assay = assay, values = values, batch = batch_of), max_memory,
+        file, verbose)
     x <- .putImputedSCE(x, made$values, name)
     .setRecord(x, "imputed", c(list(name = name), made["provenance"]))
 })
@@ -81,8 +83,9 @@ setMethod("imputeAssay", "ANY", function(
     .checkImputedSeurat(x, name)
     model <- .modelToUse(x, model, name)
     made <- .imputed(x, model, list(batch = batch, features = features),
-        .settings(...), list(assay, layer, values, batch_of), max_memory, NULL,
-        verbose)
+        .settings(...), list(
+            assay = assay, layer = layer, values = values, batch = batch_of
+        ), max_memory, NULL, verbose)
     x <- .putImputedSeurat(x, made$values, name)
     x <- .setRecord(x, "imputed", c(list(name = name), made["provenance"]))
     .logSeurat(x, "imputeAssay", .seuratAssayName(x, assay),
@@ -107,29 +110,11 @@ setMethod("imputeAssay", "character", function(x, ...) {
     isthmusModel(x, name = if (length(same) == 1L) same)
 }
 
-# The study of cells that the model reads with their batches: the model's own
-# column, the values it was given, or the batch they were projected with.
-.modelStudy <- function(x, model, place) {
-    batch <- place[[4]]
-    column <- model@provenance$batch
-    table <- .cellData(x)
-    given <- model@provenance$batchValues
-    if (is.null(batch) && !is.null(given) && all(.cellKeys(x) %in% names(given))) {
-        batch <- given[.cellKeys(x)]
-    }
-    if (is.null(batch) && is.null(given) && !is.null(column) &&
-        column %in% colnames(table)) {
-        batch <- column
-    }
-    if (is.null(batch)) batch <- .projectedBatch(x)
-    .queryStudy(x, model, place[[1]], place[[2]], place[[3]], batch)
-}
-
 # @return list(values = matrix, features x cells, provenance).
 .imputed <- function(x, model, wanted, settings, place, max_memory, file,
                      verbose) {
     .checkWanted(model, wanted)
-    study <- .modelStudy(x, model, place)
+    study <- .embeddedStudy(x, model, place, settings, "least")
     n <- length(if (is.null(wanted$features)) model@features else wanted$features)
     bytes <- 8 * n * nrow(study$obs)
     if (is.null(file) && bytes > max_memory) {
@@ -138,7 +123,7 @@ setMethod("imputeAssay", "character", function(x, ...) {
     result <- .core("impute", study, c(
         list(
             folder = .modelFolder(model), batch_key = study$batch,
-            values = place[[3]], file = file
+            values = place$values, file = file
         ),
         wanted, settings
     ), verbose)
@@ -146,7 +131,7 @@ setMethod("imputeAssay", "character", function(x, ...) {
     list(
         values = .namedValues(values, result$features, rownames(study$obs)),
         provenance = .provenance("impute", model@system, c(wanted, settings),
-            study, model = model@provenance$id, file = file)
+            study, model = .modelId(model), file = file)
     )
 }
 
@@ -155,7 +140,7 @@ setMethod("imputeAssay", "character", function(x, ...) {
     if (length(unknown)) {
         .stopInput(
             sprintf("features among the %d of the model", length(model@features)),
-            sprintf("%d others: %s", length(unknown), .listed(unknown, 5L)),
+            sprintf("%d that it does not have: %s", length(unknown), .listed(unknown, 5L)),
             "choose from isthmusModel(x)@features"
         )
     }
@@ -191,7 +176,7 @@ setMethod("imputeAssay", "character", function(x, ...) {
     }
     home <- file.path(tools::R_user_dir("isthmus", "data"), "imputed")
     dir.create(home, recursive = TRUE, showWarnings = FALSE)
-    file <- tempfile(format(Sys.time(), "%Y%m%d-%H%M%S-"), home, ".h5")
+    file <- tempfile(format(Sys.time(), "%Y%m%d-%H%M%S-"), home, ".h5ad")
     message("Imputed values are kept in ", file)
     file
 }

@@ -3,13 +3,15 @@
 
 .archiveLimit <- 64 * 2^20 # bytes; larger models stay in their folder
 
-.modelCache <- new.env(parent = emptyenv()) # id -> folder unpacked this session
+.modelCache <- new.env(parent = emptyenv()) # id -> list(folder, archive), unpacked this session
+
+# The same fit has the same id, whoever holds it.
+.modelId <- function(model) as.character(model@manifest$id)
 
 # @param described what the core says of the model: manifest, history, cells,
 #   features.
 .newModel <- function(system, folder, described, provenance = list(),
                       cells = character()) {
-    id <- paste0(format(Sys.time(), "%Y%m%d%H%M%S"), basename(tempfile("-")))
     features <- described$features
     if (is.null(features)) features <- described$manifest$features
     if (!is.null(described$cells)) cells <- described$cells
@@ -20,7 +22,7 @@
         manifest = as.list(described$manifest), archive = .readArchive(folder),
         history = as.data.frame(history), cells = as.character(unlist(cells)),
         features = as.character(unlist(features)),
-        provenance = c(list(id = id), provenance)
+        provenance = provenance
     )
 }
 
@@ -58,15 +60,16 @@
     if (!length(model@archive)) {
         return(.folderOfLargeModel(model))
     }
-    id <- model@provenance$id
-    folder <- .modelCache[[id]]
-    if (is.null(folder) || !all(file.exists(
-        file.path(folder, names(model@archive))
-    ))) {
-        folder <- tempfile("isthmus-model-")
-        .writeArchive(model@archive, folder)
-        assign(id, folder, envir = .modelCache)
+    id <- .modelId(model)
+    known <- .modelCache[[id]]
+    # Fits that differ in names alone have one id, so the files decide.
+    if (!is.null(known) && identical(known$archive, model@archive) &&
+        all(file.exists(file.path(known$folder, names(model@archive))))) {
+        return(known$folder)
     }
+    folder <- tempfile("isthmus-model-")
+    .writeArchive(model@archive, folder)
+    assign(id, list(folder = folder, archive = model@archive), envir = .modelCache)
     folder
 }
 

@@ -91,6 +91,7 @@ setMethod("projectCells", "character", function(query, reference, ...) {
 
 .projectInto <- function(query, study, target, model, settings, values,
                          verbose) {
+    .keepOtherModel(query, target$name, model)
     result <- .core("project", study, c(
         list(
             folder = .modelFolder(model), batch_key = study$batch,
@@ -104,6 +105,19 @@ setMethod("projectCells", "character", function(query, reference, ...) {
         name = target$name, coverage = result$coverage,
         renamed = study$renamed,
         provenance = .provenance("project", model@system, settings, study,
-            model = model@provenance$id, features = length(model@features))
+            model = .modelId(model), features = length(model@features))
     ))
+}
+
+# The embedding of another model that x holds may not be replaced under its name.
+.keepOtherModel <- function(x, name, model) {
+    held <- .heldModels(x)[[name]]
+    if (is.null(held) || identical(.modelId(held), .modelId(model))) {
+        return(invisible(NULL))
+    }
+    .stopInput(
+        "a free name for the embedding",
+        sprintf("%s, which another model in this object made", .quoted(name)),
+        "choose another with name = (reduction.name = for Seurat)"
+    )
 }

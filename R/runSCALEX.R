@@ -22,7 +22,8 @@
 #' @param values what the assay holds: `"counts"`, or `"lognorm"` for values that
 #'   are already normalised for depth and log-transformed. It is never guessed.
 #' @param profile `"rna"` or `"atac"`: the preset of the preprocessing.
-#' @param n_features number of highly variable features to model.
+#' @param n_features number of features to model, those that vary most within
+#'   batches; `NULL` means 2,000 for `"rna"` and 30,000 for `"atac"`.
 #' @param n_latent number of dimensions of the embedding.
 #' @param statistics how batch normalisation takes its statistics when cells are
 #'   embedded: `"exact"`, `"running"` or `"shrunk"`; `NULL` is the core's choice.
@@ -79,7 +80,7 @@ NULL
 #' @export
 setMethod("runSCALEX", "SummarizedExperiment", function(
     x, batch = NULL, ..., assay = NULL, values = "counts", profile = "rna",
-    n_features = 2000, n_latent = 10, statistics = NULL, seed = 0L,
+    n_features = NULL, n_latent = 10, statistics = NULL, seed = 0L,
     name = "SCALEX", model_dir = NULL, verbose = TRUE) {
     x <- .asSCE(x)
     settings <- .settings(
@@ -95,7 +96,7 @@ setMethod("runSCALEX", "SummarizedExperiment", function(
 #' @export
 setMethod("runSCALEX", "ANY", function(
     x, batch = NULL, ..., assay = NULL, layer = NULL, values = "counts",
-    profile = "rna", n_features = 2000, n_latent = 10, statistics = NULL,
+    profile = "rna", n_features = NULL, n_latent = 10, statistics = NULL,
     seed = 0L, reduction.name = "scalex", reduction.key = NULL,
     model_dir = NULL, verbose = TRUE) {
     if (!.isSeurat(x)) .refuseClass(x)
@@ -130,14 +131,13 @@ setMethod("runSCALEX", "character", function(x, batch = NULL, ...) {
     z <- .checkedEmbedding(result$embedding, rownames(study$obs))
     kept <- if (is.null(model_dir)) .keepFolder(folder, system) else folder
     provenance <- .provenance("fit", system, settings, study,
-        version = result$manifest$version, seed = settings$seed)
-    if (identical(study$batchFrom, "values")) {
-        provenance$batchValues <- setNames(
-            study$obs[[study$batch]], rownames(study$obs)
-        )
-    }
+        seed = settings$seed)
     model <- .newModel(system, kept, result, provenance, rownames(study$obs))
     x <- .putEmbedding(x, z, target, target$assay)
+    # A projection that was there under this name is there no more.
+    if (identical(.records(x)[["projection"]]$name, target$name)) {
+        x <- .setRecord(x, "projection", NULL)
+    }
     list(x = .setRecord(x, target$name, model), settings = settings)
 }
 

@@ -18,7 +18,7 @@
 #' @param seed a whole number. R's own random numbers are not touched.
 #' @param ... further settings by the names of the Python function, for example
 #'   `paired_fraction`, `rare_types`, `subgroups`, `n_links`, `batch_strength`,
-#'   `rna_depth`; with `file`, a folder, the counts are written there as `.h5ad`.
+#'   `rna_depth`.
 #'
 #' @details
 #' Gene expression follows the accessibility of linked peaks; some pairs of types
@@ -29,7 +29,7 @@
 #'   SingleCellExperiment with the assay `counts`, `cell_type` and `batch` in its
 #'   cell data and genomic positions (0-based, BED) in its feature data; the sample
 #'   map is the pairing, and the metadata hold `links` (the planted links). Without
-#'   the package MultiAssayExperiment a list of the two. With `file` the paths.
+#'   the package MultiAssayExperiment a list of the two.
 #' @seealso [runSCALEX()].
 #' @examples
 #' if (isthmusReady()) {
@@ -45,13 +45,16 @@ simulateMultiome <- function(n_cells = 1000, n_genes = 2000, n_peaks = 10000,
     settings <- .settings(
         n_cells = n_cells, n_genes = n_genes, n_peaks = n_peaks,
         n_types = n_types, n_batches = n_batches,
-        modalities = as.list(modalities), confounding = confounding,
+        modalities = modalities, confounding = confounding,
         pairing = pairing, lineage = lineage, seed = seed, ...
     )
-    result <- .core("simulate", NULL, settings)
     if (!is.null(settings$file)) {
-        return(result$paths)
+        .stopInput(
+            "a study that fits in memory", "a file to write to",
+            "use isthmus.data.simulate() in Python, and readStudy() here"
+        )
     }
+    result <- .core("simulate", NULL, settings)
     studies <- lapply(result$studies, .simulatedSCE)
     if (!requireNamespace("MultiAssayExperiment", quietly = TRUE)) {
         return(studies)

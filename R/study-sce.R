@@ -41,7 +41,7 @@
     if (name %in% reducedDimNames(x) && is.null(.ownRecord(x, name))) {
         .refuseTaken(
             "embedding", name,
-            "choose another with name =, or remove it with reducedDim(x) <- NULL"
+            sprintf("choose another with name =, or remove it: reducedDim(x, %s) <- NULL", .quoted(name))
         )
     }
     list(name = name)

@@ -56,7 +56,7 @@
         assays = setNames(list(parts$matrix), parts$main), main = parts$main,
         obs = obs, var = data.frame(row.names = parts$features),
         reducedDims = list(), altExps = list(), batch = resolved$name,
-        batchFrom = resolved$from, source = parts$source
+        source = parts$source
     )
 }
 
@@ -117,14 +117,12 @@
         (length(cells) != 1L || batch %in% colnames(table))) {
         values <- .batchFromColumn(x, table, batch, cells)
         name <- batch
-        from <- "column"
     } else {
         values <- .batchFromVector(batch, table, cells, .cellKeys(x))
         name <- "batch"
-        from <- "values"
     }
     .checkBatchMissing(values, name, cells)
-    list(name = name, values = values, from = from)
+    list(name = name, values = values)
 }
 
 .batchFromColumn <- function(x, table, batch, cells) {

@@ -18,8 +18,9 @@
 #' @param verbose whether to report progress as messages.
 #'
 #' @details
-#' The query need not have been projected: the model embeds it here in the same
-#' way as [projectCells()] does. The reference may have been sorted or subset
+#' An embedding that [projectCells()] made with this model is used as it is. A query
+#' without one is embedded here in the same way, and `batch`, `assay` and `values`
+#' say how. The reference may have been sorted or subset
 #' since the fit; its labels are matched by cell name, and reference cells that
 #' are no longer there do not vote.
 #'
@@ -47,7 +48,7 @@ setMethod("transferLabels", "SummarizedExperiment", function(
     query, reference, labels = "cell_type", k = 15, ..., batch = NULL,
     assay = NULL, values = NULL, name = "scalex", verbose = TRUE) {
     .labelInto(query, reference, labels, .settings(k = k, ...),
-        list(assay, NULL, values, batch), name, verbose)
+        list(assay = assay, values = values, batch = batch), name, verbose)
 })
 
 #' @rdname transferLabels
@@ -60,7 +61,8 @@ setMethod("transferLabels", "ANY", function(
     call <- .userCall("transferLabels")
     settings <- .settings(k = k, ...)
     query <- .labelInto(query, reference, labels, settings,
-        list(assay, layer, values, batch), name, verbose)
+        list(assay = assay, layer = layer, values = values, batch = batch),
+        name, verbose)
     .logSeurat(query, "transferLabels", .seuratAssayName(query, assay),
         settings, call)
 })
@@ -71,20 +73,18 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
     transferLabels(readStudy(query), reference, ...)
 })
 
-# @param place list(assay, layer, values, batch) of the query.
+# @param place list(assay, layer, values, batch) of the query, where given.
 .labelInto <- function(query, reference, labels, settings, place, name,
                        verbose) {
     columns <- paste0(name, c("_label", "_confidence"))
     .checkColumns(query, columns)
     model <- isthmusModel(reference)
     known <- .referenceLabels(reference, model, labels)
-    batch <- place[[4]]
-    if (is.null(batch)) batch <- .projectedBatch(query)
-    study <- .queryStudy(query, model, place[[1]], place[[2]], place[[3]], batch)
+    study <- .embeddedStudy(query, model, place, settings, c("k", "unknown_below"))
     result <- .core("labels", study, c(
         list(
             folder = .modelFolder(model), labels = known,
-            batch_key = study$batch, values = place[[3]]
+            batch_key = study$batch, values = place$values
         ),
         settings
     ), verbose)
@@ -96,15 +96,8 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
     .setRecord(query, "labels", list(
         columns = columns,
         provenance = .provenance("labels", model@system, settings, study,
-            model = model@provenance$id, labels = if (length(labels) == 1L) labels)
+            model = .modelId(model), labels = if (length(labels) == 1L) labels)
     ))
-}
-
-# The batches that the cells were projected with, if they were.
-.projectedBatch <- function(query) {
-    made <- .records(query)[["projection"]][["provenance"]]
-    batch <- made[["batch"]]
-    if (!is.null(batch) && batch %in% colnames(.cellData(query))) batch
 }
 
 # --- labels of the reference -------------------------------------------------

@@ -44,6 +44,10 @@ studyMatrix <- function(study) {
     m
 }
 
+mockId <- function(study, features) {
+    sprintf("%.6f", sum(studyMatrix(study)[features, ] * seq_along(features)))
+}
+
 # Column j of the embedding: sum over features of counts times cos(j * their rank).
 mockEmbedding <- function(study, features, n_latent) {
     m <- studyMatrix(study)[features, , drop = FALSE]
@@ -58,7 +62,7 @@ mockFit <- function(study, params) {
     folder <- params$folder
     dir.create(file.path(folder, "parts"), recursive = TRUE)
     model <- list(
-        manifest = list(system = "scalex", version = "0.0", n_features = length(features)),
+        manifest = list(system = "scalex", id = mockId(study, features)),
         history = data.frame(epoch = 1:2, train_loss = c(2, 1)),
         cells = rownames(study$obs), features = features,
         n_latent = params$n_latent
@@ -99,10 +103,13 @@ mockLabels <- function(study, params) {
     )
 }
 
+# The first coordinate of the cell times the rank of the feature.
 mockImpute <- function(study, params) {
     model <- mockInfo(params$folder)
     features <- if (is.null(params$features)) model$features else unlist(params$features)
-    values <- studyMatrix(study)[features, , drop = FALSE] / 10
+    z <- study$reducedDims$embedding
+    if (is.null(z)) z <- mockEmbedding(study, model$features, model$n_latent)
+    values <- outer(match(features, model$features), unname(z[, 1]))
     if (!is.null(params$file)) {
         rhdf5::h5createFile(params$file)
         rhdf5::h5write(values, params$file, "values")

@@ -8,3 +8,16 @@ skip_if_no_core <- function() {
     }
     skip("no Python with isthmus was found")
 }
+
+# Prints the words of a refusal; how testthat prints conditions depends on its
+# version, the words do not.
+refusal <- function(expr) {
+    words <- tryCatch(
+        {
+            force(expr)
+            "It was not refused"
+        },
+        isthmus_input_error = conditionMessage
+    )
+    cat(words, "", sep = "\n")
+}
