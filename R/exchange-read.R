@@ -39,7 +39,7 @@
 
 .readList <- function(node, file) {
     items <- lapply(node$items, .readNode, file = file)
-    if (!is.null(node$names)) names(items) <- vapply(node$names, identity, "")
+    if (length(node$names)) names(items) <- vapply(node$names, identity, "")
     items
 }
 

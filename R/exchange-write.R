@@ -149,13 +149,13 @@
         file$handle, path,
         dims = dim(x), storage.mode = .storage(x), chunk = NULL, level = 0
     )
+    first <- 1
     DelayedArray::blockApply(x, function(block) {
-        columns <- range(DelayedArray::currentViewport())
-        first <- BiocGenerics::start(columns)[2]
         rhdf5::h5write(
             unname(as.matrix(block)), file$handle, path,
             start = c(1, first), count = dim(block)
         )
+        first <<- first + ncol(block)
         NULL
     }, grid = DelayedArray::colAutoGrid(x), BPPARAM = NULL)
     list(kind = "dense", dim = I(dim(x)), path = path)
