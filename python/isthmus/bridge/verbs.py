@@ -19,6 +19,7 @@ import isthmus as im
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.data.door import check_choice
+from isthmus.report._verbs import report, report_inputs
 from isthmus.tl import FittedModel
 
 Say = Callable[[str], Any]
@@ -69,13 +70,15 @@ def impute(study: AnnData, *, folder: str, progress: Say | str = "silent", **set
 
 
 def simulate(study: None = None, *, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
-    """Simulated studies by modality, and the planted links."""
-    studies = im.data.simulate(**settings)
-    first = next(iter(studies.values()))
-    links = first.uns.pop("links", pd.DataFrame())
-    for one in studies.values():
+    """Simulated studies by modality, the planted links and the settings; with ``file`` the paths of the studies."""
+    out = im.data.simulate(**settings)
+    if settings.get("file") is not None:
+        return {"paths": {name: str(path) for name, path in out.items()}}
+    first = next(iter(out.values()))
+    links, truth = first.uns.get("links", pd.DataFrame()), first.uns.get("simulation", {})
+    for one in out.values():
         one.uns.clear()
-    return {"studies": studies, "links": pd.DataFrame(links)}
+    return {"studies": out, "links": pd.DataFrame(links), "simulation": dict(truth)}
 
 
 def read(study: None = None, *, path: str, progress: Say | str = "silent") -> dict[str, Any]:
@@ -96,7 +99,7 @@ def write(study: AnnData, *, path: str, progress: Say | str = "silent") -> dict[
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "fit": fit, "info": info, "project": project, "labels": labels, "impute": impute,
-    "simulate": simulate, "read": read, "write": write,
+    "simulate": simulate, "read": read, "write": write, "report_inputs": report_inputs, "report": report,
 }  # fmt: skip
 
 
