@@ -47,7 +47,7 @@ def scatter(ax: Axes, xy: NDArray[np.floating], colors: Any, size: float | None 
 
 def point_size(n: int) -> float:
     """Area of a point, in square points: large enough to see its colour, small enough not to blot."""
-    return float(np.clip(14_000 / max(n, 1), 1.0, 28.0))
+    return float(np.clip(30_000 / max(n, 1), 1.0, 20.0))
 
 
 def legend(ax: Axes, entries: Mapping[str, Any], title: str | None = None) -> None:

@@ -98,5 +98,5 @@ def flat(
     if z.shape[1] == 1:
         z = np.hstack([z, np.zeros_like(z)])
     if z.shape[1] == 2:
-        return z, {"umap": "UMAP", "tsne": "t-SNE"}.get(name, name.replace("_umap", " UMAP"))
+        return z, "UMAP" if name.endswith("umap") else name
     return umap(z, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed), "UMAP"
