@@ -1,4 +1,5 @@
 # Every target does its own set-up; what is done already is skipped.
+# Variables given to make (DATA=, FILTER=, ...) reach the scripts through the environment.
 SHELL := /bin/bash
 .PHONY: help setup demo test test-python test-r test-modern check lint format docs document vignettes benchmarks clean
 
@@ -8,8 +9,8 @@ help:            ## this list
 setup:           ## everything isthmus needs, from a bare Debian 12
 	@bash tools/setup.sh
 
-demo: setup      ## fit, project, transfer, impute on real cells; own: DATA=x.h5ad|x.rds BATCH=column [QUERY=] [LABELS=] [OUT=]
-	@DATA='$(DATA)' BATCH='$(BATCH)' QUERY='$(QUERY)' LABELS='$(LABELS)' OUT='$(OUT)' bash tools/demo.sh
+demo: setup      ## fit, project, transfer, impute on real cells; own: DATA=x.h5ad|x.rds BATCH=column [QUERY=] [LABELS=] [VALUES=] [OUT=]
+	@bash tools/demo.sh
 
 test: setup      ## all tests, Python and R, and the vignettes
 	@bash tools/test.sh python r vignettes
@@ -18,7 +19,7 @@ test-python: setup ## the Python tests; ARGS= goes to pytest
 	@bash tools/test.sh python -- $(ARGS)
 
 test-r: setup    ## the R tests; FILTER= is a regular expression of file names
-	@FILTER='$(FILTER)' bash tools/test.sh r
+	@bash tools/test.sh r
 
 test-modern:     ## the R and bridge tests on R 4.5, Seurat 5, Bioconductor 3.20, in a Debian trixie root (6 minutes once, root)
 	@bash tools/test-modern.sh

@@ -6,7 +6,7 @@ cd "$ROOT"
 r_environment
 
 arguments=()
-for name in DATA BATCH QUERY LABELS OUT; do
+for name in DATA BATCH QUERY LABELS VALUES QUERY_VALUES MIN_COVERAGE SEED OUT; do
     [ -z "${!name:-}" ] || arguments+=("--${name,,}=${!name}")
 done
 exec Rscript inst/scripts/demo.R "${arguments[@]}"
