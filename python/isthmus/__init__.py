@@ -12,7 +12,7 @@ from typing import Any
 __version__ = "0.99.0"
 __all__ = ["InputError", "ModelFileError", "TrainingError", "data", "load", "metrics", "pl", "tl"]
 
-_MODULES = {"data", "metrics", "pl", "tl", "nn", "train", "models", "bridge"}
+_MODULES = {"data", "metrics", "pl", "tl", "nn", "train", "models", "bridge", "report"}
 _NAMES = {
     "load": "isthmus.tl",
     "InputError": "isthmus._errors",
