@@ -188,7 +188,8 @@ writeReport <- function(
     obs$label <- factor(as.character(obs$label), order)
     obs <- obs[vapply(obs, function(values) !all(is.na(values)), logical(1))]
     expression <- do.call(cbind, lapply(sides, .markerRows, genes = genes))
-    absent <- matrix(NA_real_, nrow(obs) - nrow(before), ncol(before))
+    # NaN and not NA, which Python cannot narrow to four bytes without a warning.
+    absent <- matrix(NaN, nrow(obs) - nrow(before), ncol(before))
     list(
         assays = list(X = expression), main = "X", obs = obs,
         var = data.frame(row.names = genes),
@@ -200,12 +201,12 @@ writeReport <- function(
     )
 }
 
-# Log-normalised expression of some genes, genes x cells; NA where not measured.
+# Log-normalised expression of some genes, genes x cells; NaN where not measured.
 .markerRows <- function(side, genes) {
     m <- side$study$assays[[1]]
     features <- rownames(side$study$var)
     hit <- match(genes, features)
-    out <- matrix(NA_real_, length(genes), ncol(m), dimnames = list(genes, NULL))
+    out <- matrix(NaN, length(genes), ncol(m), dimnames = list(genes, NULL))
     if (all(is.na(hit))) {
         return(out)
     }
