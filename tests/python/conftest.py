@@ -14,6 +14,7 @@ import torch
 from isthmus import InputError
 
 SEED = 20261121
+torch.set_num_threads(1)  # tiny tensors: more threads cost more than they give, most of all on a busy machine
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

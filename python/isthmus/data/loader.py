@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -70,6 +71,14 @@ class SparseLoader:
         order = order[self.rank :: self.world][: len(self) * self.batch_size]
         for start in range(0, len(order), BATCHES_PER_BLOCK * self.batch_size):
             yield from self._block(order[start : start + BATCHES_PER_BLOCK * self.batch_size])
+
+    def fingerprint(self) -> str:
+        """Check sum of the cells and their order: loaders with the same one serve the same mini-batches."""
+        digest = hashlib.sha256()
+        order = np.array([self.batch_size, self.shuffle, self.seed, self.world])
+        for part in (self.x.data, self.x.indices, self.x.indptr, self.batch, self.rows, order):
+            digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
 
     def _block(self, order: np.ndarray) -> Iterator[Batch]:
         """Gather the rows of a block once and cut it into mini-batches."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from isthmus._errors import ModelFileError
+from isthmus._errors import InputError, ModelFileError
 from isthmus._files import atomic_path
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from isthmus.train.run import Run
 
 SECONDS_BETWEEN = 60.0
+FACTS, TENSORS = "state.json", "state.safetensors"
 
 
 class Checkpoints:
@@ -32,17 +34,28 @@ class Checkpoints:
         Holds ``state.safetensors`` (weights, optimisers, random state) and ``state.json``; renamed into place.
     callbacks
         Those whose counters belong to the state.
+    data
+        Check sum of the training cells: the state of a run on other cells is not taken for this one's.
     seconds
         Least time between two writes.
     """
 
-    def __init__(self, folder: str | Path, callbacks: Sequence[Callback], seconds: float = SECONDS_BETWEEN) -> None:
-        self.folder, self.callbacks, self.seconds = Path(folder), callbacks, seconds
+    def __init__(
+        self, folder: str | Path, callbacks: Sequence[Callback], data: str = "", seconds: float = SECONDS_BETWEEN
+    ) -> None:
+        self.folder, self.callbacks, self.data, self.seconds = Path(folder), callbacks, data, seconds
         self.last = 0.0
 
     def on_begin(self, run: Run) -> None:
-        """Go on from a state in the folder, if there is one of the same options."""
-        if (self.folder / "state.json").exists():
+        """Go on from a state in the folder, if there is one of the same run."""
+        present = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        if present - {FACTS, TENSORS} or self.folder.is_file():  # the folder is replaced as a whole
+            raise InputError(
+                "a new folder for checkpoints, or one that holds nothing else",
+                f"other things in '{self.folder}'",
+                "name a folder that does not exist yet",
+            )
+        if present:
             self._read(run)
         self.last = time.monotonic()
 
@@ -65,7 +78,8 @@ class Checkpoints:
                 tensors |= {f"optimizer.{phase.name}.{number}.{key}": value for key, value in state.items()}
         tensors["random"] = torch.get_rng_state()
         facts = {
-            "options": _recorded(run),
+            "options": self._recorded(run),
+            "stop": run.stop, "reason": run.reason,
             "epoch": run.epoch, "step": run.step, "rows": run.rows, "best_epoch": run.best_epoch,
             "best_loss": None if run.best is None else run.best[0],
             "looks_without": [getattr(c, "looks_without", 0) for c in self.callbacks],
@@ -74,27 +88,28 @@ class Checkpoints:
             temporary.mkdir()
             save_file(
                 {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-                temporary / "state.safetensors",
+                temporary / TENSORS,
             )
-            (temporary / "state.json").write_text(json.dumps(facts), encoding="utf-8")
+            (temporary / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
     def _read(self, run: Run) -> None:
         """Put the stored state into ``run``."""
-        facts = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
-        if facts["options"] != _recorded(run):
+        try:
+            facts = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
+            tensors = load_file(self.folder / TENSORS)
+        except (ValueError, OSError, SafetensorError) as error:
             raise ModelFileError(
-                "a checkpoint of a run with the same settings",
-                f"one with other settings in '{self.folder}'",
-                "name another checkpoint folder, remove this one, or use its settings",
+                "a whole checkpoint", f"one that is truncated in '{self.folder}'", "remove this folder and start anew"
+            ) from error
+        if facts["options"] != self._recorded(run):
+            raise ModelFileError(
+                "a checkpoint of a run with the same cells and settings",
+                f"one with other cells or settings in '{self.folder}'",
+                "name another checkpoint folder, remove this one, or use its data and settings",
             )
-        tensors = load_file(self.folder / "state.safetensors")
         run.model.load_state_dict(_under(tensors, "model."))
-        run.epoch, run.step, run.rows, run.best_epoch = (
-            facts["epoch"],
-            facts["step"],
-            facts["rows"],
-            facts["best_epoch"],
-        )
+        for name in ("stop", "reason", "epoch", "step", "rows", "best_epoch"):
+            setattr(run, name, facts[name])
         if facts["best_loss"] is not None:
             run.best = (facts["best_loss"], _under(tensors, "best."))
         for phase, optimizer in zip(run.phases, run.optimizers, strict=True):
@@ -105,11 +120,12 @@ class Checkpoints:
             callback.looks_without = count
         torch.set_rng_state(tensors["random"])
 
-
-def _recorded(run: Run) -> dict[str, Any]:
-    """The options that decide the numbers, and the shape of the model."""
-    shapes = {name: list(tensor.shape) for name, tensor in run.model.state_dict().items()}
-    return {**asdict(run.options), "shapes": shapes}
+    def _recorded(self, run: Run) -> dict[str, Any]:
+        """All that decides the numbers: options, cells, the model's shape and its plain settings."""
+        shapes = {name: list(tensor.shape) for name, tensor in run.model.state_dict().items()}
+        plain = {name: value for name, value in vars(run.model).items() if isinstance(value, int | float | str)}
+        plain.pop("training", None)
+        return {**asdict(run.options), "shapes": shapes, "model": plain, "data": self.data}
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

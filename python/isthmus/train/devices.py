@@ -13,17 +13,32 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from isthmus._errors import EnvironmentProblem
 from isthmus.train.options import Options
 
 WORTH_COMPILING = 3e13  # multiplications from which the compiler's own time is won back (about ten minutes, 2 cores)
 
 
 def make_fabric(options: Options) -> Fabric:
-    """Lightning Fabric for these options; under a launcher (torchrun) it joins the other processes."""
+    """Lightning Fabric for these options; under a launcher (torchrun) it joins the other processes.
+
+    Raises
+    ------
+    EnvironmentProblem
+        If the machine has no such accelerator, or not so many, or cannot compute in this precision.
+    """
     accelerator = options.accelerator
     if accelerator == "auto" and torch.backends.mps.is_available():
         accelerator = "cpu"  # sparse kernels are missing on Apple's GPUs; say accelerator="mps" to try
-    fabric = Fabric(accelerator=accelerator, devices=options.devices, precision=choose_precision(options, accelerator))
+    precision = choose_precision(options, accelerator)
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=options.devices, precision=precision)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise EnvironmentProblem(
+            f"accelerator={accelerator!r}, devices={options.devices!r}, precision={precision!r} to be there",
+            f"that this machine says: {str(error).rstrip('.!')}",
+            "leave accelerator, devices and precision at their defaults, or name what the machine has",
+        ) from error
     fabric.launch()
     return fabric
 

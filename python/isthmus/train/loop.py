@@ -56,9 +56,10 @@ def train(
     """
     fabric = make_fabric(options)
     loader.rank, loader.world = fabric.global_rank, fabric.world_size
-    callbacks: list[Callback] = [EarlyStopping()] if validation is not None and validation.n_cells else []
+    held_out = validation if validation is not None and validation.n_cells else None
+    callbacks: list[Callback] = [] if held_out is None else [EarlyStopping()]
     if checkpoint is not None:
-        callbacks.append(Checkpoints(checkpoint, callbacks))
+        callbacks.append(Checkpoints(checkpoint, callbacks, loader.fingerprint()))
     if fabric.is_global_zero:
         callbacks.append(Progress(make_reporter(progress)))
     with randomness(options.seed):
@@ -66,12 +67,7 @@ def train(
         run = Run.start(model, options, fabric)
         model.train()
         try:
-            _epochs(
-                run,
-                loader,
-                validation if callbacks and validation is not None and validation.n_cells else None,
-                callbacks,
-            )
+            _epochs(run, loader, held_out, callbacks)
         finally:
             model.eval().to("cpu")
     return pd.DataFrame(run.rows)
@@ -86,6 +82,7 @@ def _epochs(run: Run, loader: SparseLoader, validation: SparseLoader | None, cal
             row = _epoch(run, loader, validation)
             for callback in callbacks:
                 callback.on_epoch_end(run, row)
+        run.reason = run.reason if run.stop else "all steps made"
     finally:  # also when a step failed or the user interrupted: bars are closed, the best weights are back
         for callback in callbacks:
             callback.on_end(run)

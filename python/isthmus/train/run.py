@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ class Run:
         Whole epochs and steps made.
     rows
         History: one dict an epoch.
+    sums, broken
+        Of the epoch, by term: its sum, and the first step in which it was not finite (else infinity).
     best
         Held-out loss and weights at the best look; None before the first.
     """
@@ -52,8 +55,9 @@ class Run:
     best: tuple[float, dict[str, Tensor]] | None = None
     best_epoch: int = 0
     stop: bool = False
-    reason: str = "all steps made"
+    reason: str = "interrupted"
     sums: dict[str, Tensor] = field(default_factory=dict)
+    broken: dict[str, Tensor] = field(default_factory=dict)
     since_check: int = 0
 
     @classmethod
@@ -85,12 +89,13 @@ class Run:
         acting = [(p, o) for p, o in zip(self.phases, self.optimizers, strict=True) if p.acts(self.clock)]
         for _, optimizer in acting:
             optimizer.zero_grad()
-        for phase, _ in acting:
-            self._backward(phase, losses, last=phase is acting[-1][0])
+        totals = [phase.loss(losses, self.clock) for phase, _ in acting]
+        for (phase, _), total in zip(acting, totals, strict=True):
+            self._backward(phase, total, last=phase is acting[-1][0])
         for phase, optimizer in acting:
             self._move(phase, optimizer)
         self.step += 1
-        self._count(losses)
+        self._count({**losses.terms(), **({"loss": totals[0]} if acting and acting[0][0] is self.phases[0] else {})})
 
     def forward(self, batch: Batch) -> Losses:
         """The losses of a mini-batch, through the wrapper only where processes must exchange gradients."""
@@ -100,9 +105,8 @@ class Run:
         with self.fabric.autocast():
             return self.model(batch)
 
-    def _backward(self, phase: Phase, losses: Losses, last: bool) -> None:
-        """Gradients of one phase, into its own parameters only."""
-        loss = phase.loss(losses, self.clock)
+    def _backward(self, phase: Phase, loss: Tensor, last: bool) -> None:
+        """Gradients of one phase's loss, into its own parameters only."""
         if len(self.phases) == 1:
             self.fabric.backward(loss)
         else:
@@ -113,30 +117,39 @@ class Run:
         for group in optimizer.param_groups:
             group["lr"] = self.options.rate(self.clock.fraction) * phase.learning_rate_factor
         if self.options.gradient_clip is not None:
-            self.fabric.clip_gradients(self.wrapped, optimizer, max_norm=self.options.gradient_clip)
+            self.fabric.clip_gradients(
+                self.wrapped, optimizer, max_norm=self.options.gradient_clip, error_if_nonfinite=False
+            )  # what is not finite is named by check_finite
         optimizer.step()
 
-    def _count(self, losses: Losses) -> None:
+    def _count(self, terms: dict[str, Tensor]) -> None:
         """Add the terms to the epoch's sums; every now and then look whether they are finite."""
-        for name, value in losses.terms().items():
-            self.sums[name] = self.sums.get(name, 0.0) + value.detach()
+        for name, value in terms.items():
+            value = value.detach().float()  # many small numbers: not in bf16
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            broken = torch.where(value.isfinite(), math.inf, self.step)  # stays on the device, nothing waits for it
+            self.broken[name] = torch.minimum(self.broken.get(name, broken), broken)
         self.since_check += 1
         if self.since_check >= CHECK_EVERY or self.finished:
-            self.check_finite(self.sums)
+            self.check_finite()
             self.since_check = 0
 
-    def check_finite(self, sums: dict[str, Tensor]) -> None:
-        """Stop with the name of the term that is not a number any more; the best weights are put back."""
-        broken = [name for name, value in sums.items() if not torch.isfinite(value)]
-        if broken:
-            value = float(sums[broken[0]])
-            where = f"{' and '.join(broken)} became {value} before step {self.step} (epoch {self.epoch + 1})"
-            kept = self.restore_best()
-            raise TrainingError(
-                "finite losses",
-                f"that {where}; {kept}",
-                "lower learning_rate, use precision='32-true', or look for extreme values in the data",
-            )
+    def check_finite(self) -> None:
+        """Stop where a term was not finite, with the name of the one that broke first: the others only followed."""
+        broken = {name: float(step) for name, step in self.broken.items()}
+        step = min(broken.values(), default=math.inf)
+        if step < math.inf:
+            names = [name for name, when in broken.items() if when == step]
+            causes = [name for name in names if name != "loss"] or names  # the sum of the terms tells nothing
+            self.fail(f"{' and '.join(causes)} became {float(self.sums[causes[0]])} in step {int(step)}")
+
+    def fail(self, what: str) -> None:
+        """Put the best weights back and stop with the reason."""
+        raise TrainingError(
+            "finite losses",
+            f"that {what} (epoch {len(self.rows) + 1}); {self.restore_best()}",
+            "lower learning_rate, use precision='32-true', or look for extreme values in the data",
+        )
 
     def restore_best(self) -> str:
         """Put the best weights back; what was done, in words."""
@@ -147,15 +160,25 @@ class Run:
 
     def end_epoch(self, n_steps: int, seconds: float, held_out: dict[str, float]) -> dict[str, float]:
         """Close an epoch: its row of the history."""
+        self.check_finite()
+        self._check_outcome(held_out)
         self.epoch += 1
-        self.check_finite(self.sums)
         row = {"epoch": self.epoch, "step": self.step}
         row |= {f"train_{name}": float(value) / n_steps for name, value in self.sums.items()}
         row |= held_out
         row |= {"learning_rate": self.options.rate(self.clock.fraction), "seconds": seconds}
         self.rows.append(row)
-        self.sums = {}
+        self.sums, self.broken = {}, {}
         return row
+
+    def _check_outcome(self, held_out: dict[str, float]) -> None:
+        """What the losses of the training cells do not show: where the last step led."""
+        for name, value in held_out.items():
+            if not math.isfinite(value):
+                self.fail(f"{name} became {value} after step {self.step}")
+        for name, weight in self.model.named_parameters() if self.finished else ():
+            if not weight.isfinite().all():
+                self.fail(f"{name} became {float(weight.detach().sum())} in step {self.step}")
 
     @torch.no_grad()
     def validate(self, loader: SparseLoader) -> dict[str, float]:
