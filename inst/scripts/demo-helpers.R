@@ -122,7 +122,10 @@ ownJob <- function(given) {
     columns <- names(cellTable(reference))
     shown <- sprintf("the columns %s", paste(head(columns, 20L), collapse = ", "))
     if (is.null(given$batch)) {
-        refuse("a batch column, BATCH=", paste("none;", given$data, "has", shown), "name the one that says which batch each cell is from")
+        refuse(
+            "a batch column, BATCH=", sprintf("none; %s has %s", given$data, shown),
+            "name the one that says which batch each cell is from"
+        )
     }
     for (name in c("batch", "labels")) {
         if (!is.null(given[[name]]) && !given[[name]] %in% columns) {
