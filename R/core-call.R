@@ -8,11 +8,25 @@
         params[[plural]] <- I(params[[plural]])
     }
     if (!is.null(study)) study <- .crossing(study)
-    if (verbose) {
-        .callCore(verb, study, params)
-    } else {
-        suppressMessages(.callCore(verb, study, params))
-    }
+    tryCatch(
+        if (verbose) {
+            .callCore(verb, study, params)
+        } else {
+            suppressMessages(.callCore(verb, study, params))
+        },
+        isthmus_python_error = .explainPython
+    )
+}
+
+# A misspelt setting is the user's to mend, although Python notices it.
+.explainPython <- function(condition) {
+    pattern <- ".*unexpected keyword argument '([^']*)'.*"
+    if (!grepl(pattern, conditionMessage(condition))) stop(condition)
+    .stopInput(
+        "settings that the core's function of the same task has",
+        sprintf("the unknown setting %s", .quoted(sub(pattern, "\\1", conditionMessage(condition)))),
+        "check its spelling; the help page of this function names them"
+    )
 }
 
 # Words of the core that have another name here, because R fills them in.

@@ -252,7 +252,11 @@ loadModel <- function(folder) {
     }
     folder <- normalizePath(folder)
     described <- .core("info", NULL, list(folder = folder))
-    .newModel(.systemOf(described$manifest), folder, described)
+    settings <- described$manifest$settings
+    .newModel(.systemOf(described$manifest), folder, described, list(
+        verb = "load", batch = settings$batch_key, seed = settings$seed,
+        settings = settings
+    ))
 }
 
 .systemOf <- function(manifest) {

@@ -34,8 +34,8 @@
 #'
 #' @return the query given, with the embedding added as `reducedDim(x, "SCALEX")`
 #'   or as Seurat reduction `scalex`, and in `metadata(x)$isthmus$projection` (or
-#'   `misc$isthmus$projection`) a list of `name`, `coverage` (features expected,
-#'   shared and missing), `renamed` (features whose spelling was matched) and
+#'   `misc$isthmus$projection`) a list of `name`, `coverage` (how many features
+#'   of the model were found, their share, and which are missing), `renamed` (features whose spelling was matched) and
 #'   `provenance`.
 #' @inherit runSCALEX references
 #' @seealso [runSCALEX()] fits the reference, [transferLabels()] labels the query.
@@ -100,6 +100,7 @@ setMethod("projectCells", "character", function(query, reference, ...) {
         settings
     ), verbose)
     z <- .checkedEmbedding(result$embedding, rownames(study$obs))
+    if (verbose) .sayCoverage(result$coverage)
     query <- .putEmbedding(query, z, target, target$assay)
     .setRecord(query, "projection", list(
         name = target$name, coverage = result$coverage,
@@ -120,4 +121,11 @@ setMethod("projectCells", "character", function(query, reference, ...) {
         sprintf("%s, which another model in this object made", .quoted(name)),
         "choose another with name = (reduction.name = for Seurat)"
     )
+}
+
+.sayCoverage <- function(coverage) {
+    message(sprintf(
+        "%d of the model's %d features were found (%.0f %%)", coverage$n_found,
+        coverage$n_reference, 100 * coverage$n_found / coverage$n_reference
+    ))
 }

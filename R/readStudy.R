@@ -12,7 +12,9 @@
 #' @details
 #' An `.h5ad` file is read by the Python core. Its matrix `X` becomes the assay
 #' `X`, each layer an assay of its own name, `obs` and `var` become the data of
-#' cells and features, `obsm` the `reducedDims` by their names. The verbs of this
+#' cells and features, `obsm` the `reducedDims` by their names. Feature columns
+#' `chrom`, `chromStart`, `chromEnd` and `strand` (BED, from 0) become `rowRanges`,
+#' and are written from them. The verbs of this
 #' package read `counts` first and `X` where there is none.
 #'
 #' A Seurat object is written with the counts and normalised values of its default

@@ -27,9 +27,9 @@
 #'
 #' @return a `MultiAssayExperiment` with the experiments `rna` and `atac`, each a
 #'   SingleCellExperiment with the assay `counts`, `cell_type` and `batch` in its
-#'   cell data and genomic positions (0-based, BED) in its feature data; the sample
-#'   map is the pairing, and the metadata hold `links` (the planted links). Without
-#'   the package MultiAssayExperiment a list of the two.
+#'   cell data and its positions as `rowRanges`; the sample map is the pairing, and
+#'   the metadata hold `links` (the planted links). Without the package
+#'   MultiAssayExperiment a list of the two.
 #' @seealso [runSCALEX()].
 #' @examples
 #' if (isthmusReady()) {
@@ -64,9 +64,8 @@ simulateMultiome <- function(n_cells = 1000, n_genes = 2000, n_peaks = 10000,
 
 # Python calls the matrix X; here it has the name that Bioconductor gives counts.
 .simulatedSCE <- function(study) {
-    x <- .sceFromStudy(study)
-    names(assays(x))[1] <- "counts"
-    x
+    names(study$assays) <- "counts"
+    .sceFromStudy(study)
 }
 
 # A cell with both modalities has one name, so the sample map is the pairing.

@@ -95,13 +95,20 @@
         dimnames(m) <- list(features, cells)
         m
     })
+    ranges <- NULL
+    if (.hasPositions(study$var)) {
+        ranges <- .rangesFromBed(study$var)
+        study$var <- study$var[setdiff(names(study$var), .bedColumns)]
+    }
     sce <- SingleCellExperiment(
         assays = named,
         colData = DataFrame(study$obs, row.names = cells, check.names = FALSE),
-        rowData = DataFrame(
-            study$var, row.names = features, check.names = FALSE
-        )
+        rowData = .featureTable(study$var, features)
     )
+    if (!is.null(ranges)) {
+        S4Vectors::mcols(ranges) <- rowData(sce)
+        SummarizedExperiment::rowRanges(sce) <- ranges
+    }
     for (name in names(study$reducedDims)) {
         z <- as.matrix(study$reducedDims[[name]])
         rownames(z) <- cells
@@ -113,12 +120,65 @@
     sce
 }
 
+# Feature columns that say where a feature lies, as BED and scverse name them.
+.bedColumns <- c("chrom", "chromStart", "chromEnd", "strand")
+
+.hasPositions <- function(var) {
+    bed <- .bedColumns[1:3]
+    all(bed %in% names(var)) && nrow(var) > 0L && !anyNA(var[bed])
+}
+
+# BED counts from 0 and leaves the end out, GRanges counts from 1 and has it in.
+.rangesFromBed <- function(bed) {
+    strand <- if (is.null(bed$strand)) "*" else as.character(bed$strand)
+    strand[!strand %in% c("+", "-")] <- "*"
+    ranges <- GenomicRanges::GRanges(
+        as.character(bed$chrom),
+        IRanges::IRanges(bed$chromStart + 1L, bed$chromEnd), strand
+    )
+    names(ranges) <- rownames(bed)
+    ranges
+}
+
+.bedFromRanges <- function(x) {
+    ranges <- SummarizedExperiment::rowRanges(x)
+    if (!is(ranges, "GRanges")) {
+        return(NULL)
+    }
+    strand <- as.character(GenomicRanges::strand(ranges))
+    data.frame(
+        chrom = as.character(GenomicRanges::seqnames(ranges)),
+        chromStart = GenomicRanges::start(ranges) - 1L,
+        chromEnd = GenomicRanges::end(ranges),
+        strand = ifelse(strand == "*", ".", strand)
+    )
+}
+
+# An SCE with a feature column of one of these names cannot be subset: they are
+# reserved for genomic ranges.
+.reservedColumns <- c("seqnames", "ranges", "strand", "start", "end", "width", "element")
+
+.featureTable <- function(var, features) {
+    taken <- names(var) %in% .reservedColumns
+    if (any(taken)) {
+        message(
+            "Feature columns renamed, as SingleCellExperiment reserves their names: ",
+            toString(names(var)[taken]), " (now with \"feature_\" in front)"
+        )
+        names(var)[taken] <- paste0("feature_", names(var)[taken])
+    }
+    DataFrame(var, row.names = features, check.names = FALSE)
+}
+
 .wholeStudySCE <- function(x) {
     available <- assayNames(x)
     main <- if ("counts" %in% available) "counts" else available[1]
     cells <- .cellKeys(x)
     reductions <- list()
     others <- list()
+    var <- data.frame(rowData(x), row.names = rownames(x), check.names = FALSE)
+    bed <- if (is(x, "RangedSummarizedExperiment")) .bedFromRanges(x)
+    if (!is.null(bed)) var[names(bed)] <- bed
     if (.isSCE(x)) {
         reductions <- lapply(as.list(reducedDims(x)), as.matrix)
         others <- lapply(as.list(altExps(x)), .wholeStudySCE)
@@ -129,9 +189,7 @@
         }),
         main = main,
         obs = data.frame(colData(x), row.names = cells, check.names = FALSE),
-        var = data.frame(
-            rowData(x), row.names = rownames(x), check.names = FALSE
-        ),
+        var = var,
         reducedDims = reductions, altExps = others
     )
 }

@@ -199,11 +199,7 @@
     key <- paste0("imputed", gsub("[^[:alnum:]]", "", tolower(name)), "_")
     .checkKey(x, name, key)
     dimnames(values) <- list(dashed, colnames(values))
-    assay <- if ("CreateAssay5Object" %in% getNamespaceExports("SeuratObject")) {
-        .seuratFunction("CreateAssay5Object")(data = values)
-    } else {
-        SeuratObject::CreateAssayObject(data = values)
-    }
+    assay <- .dataAssay(values)
     attr(assay, "key") <- key
     slot(x, "assays")[[name]] <- assay
     changed <- dashed != original
@@ -212,6 +208,18 @@
         x <- .setRecord(x, "featureNames", map)
     }
     x
+}
+
+# An Assay5 where there is one. It stores sparse matrices only, and cannot hold a
+# single feature (SeuratObject 5.0 drops its dimension).
+.dataAssay <- function(values) {
+    five <- "CreateAssay5Object" %in% getNamespaceExports("SeuratObject")
+    if (five && nrow(values) > 1L) {
+        return(.seuratFunction("CreateAssay5Object")(
+            data = as(values, "CsparseMatrix")
+        ))
+    }
+    SeuratObject::CreateAssayObject(data = values)
 }
 
 # --- log ---------------------------------------------------------------------

@@ -119,7 +119,7 @@
         name <- batch
     } else {
         values <- .batchFromVector(batch, table, cells, .cellKeys(x))
-        name <- "batch"
+        name <- "batch_values"
     }
     .checkBatchMissing(values, name, cells)
     list(name = name, values = values)

@@ -86,7 +86,7 @@ mockProject <- function(study, params) {
     list(
         embedding = mockEmbedding(study, shared, model$n_latent),
         coverage = list(
-            expected = length(model$features), shared = length(shared),
+            n_reference = length(model$features), n_found = length(shared),
             missing = setdiff(model$features, shared)
         )
     )

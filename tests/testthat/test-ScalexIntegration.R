@@ -21,7 +21,7 @@ test_that("a data frame of groups must cover the cells", {
     table <- data.frame(group = rev(x$donor), row.names = rev(colnames(x)))
     log <- localCore()
     suppressMessages(ScalexIntegration(x[["RNA"]], "RNA", groups = table, n_features = 5, n_latent = 2))
-    expect_identical(as.character(lastCall(log)$study$obs$batch), unname(x$donor))
+    expect_identical(as.character(lastCall(log)$study$obs$batch_values), unname(x$donor))
     expect_snapshot(refusal(ScalexIntegration(x[["RNA"]], "RNA", groups = table[1:3, , drop = FALSE])))
 })
 
@@ -29,13 +29,14 @@ test_that("IntegrateLayers runs it on a split assay", {
     skip_if_not_installed("Seurat", "5.0.0")
     log <- localCore()
     x <- smallSeurat(split = TRUE)
-    y <- suppressMessages(Seurat::IntegrateLayers(
+    # Seurat warns that there is no scale.data, which nobody needs here.
+    y <- suppressWarnings(suppressMessages(Seurat::IntegrateLayers(
         x,
         method = ScalexIntegration, orig.reduction = NULL, features = rownames(x)[1:12],
         new.reduction = "scalex", n_features = 12, n_latent = 2
-    ))
+    )))
     expect_identical(rownames(embeddingOf(y)), colnames(x))
-    expect_identical(as.character(lastCall(log)$study$obs$batch), unname(x$donor))
+    expect_identical(as.character(lastCall(log)$study$obs$batch_values), unname(x$donor))
     query <- suppressMessages(projectCells(smallSCE(), y))
     expect_equal(unname(embeddingOf(query)), unname(embeddingOf(y)))
 })

@@ -38,3 +38,18 @@ test_that("quiet means no messages", {
     expect_message(isthmus:::.core("fit", NULL, list()), "epoch 1")
     expect_no_message(isthmus:::.core("fit", NULL, list(), verbose = FALSE))
 })
+
+test_that("a setting that Python does not know is refused in plain words", {
+    failing <- function(words) {
+        function(verb, study, params) {
+            stop(structure(
+                class = c("isthmus_python_error", "isthmus_error", "error", "condition"),
+                list(message = words, call = NULL)
+            ))
+        }
+    }
+    localCore(core = failing("TypeError in Python: scalex() got an unexpected keyword argument 'n_latnt'"))
+    expect_snapshot(refusal(isthmus:::.core("fit", NULL, list())))
+    localCore(core = failing("KeyError in Python: 'n_latent'"))
+    expect_error(isthmus:::.core("fit", NULL, list()), "KeyError", class = "isthmus_python_error")
+})

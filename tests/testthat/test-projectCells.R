@@ -38,10 +38,17 @@ test_that("the coverage is recorded", {
         query <- query[setdiff(rownames(query), gone), ]
         y <- projected(query, reference)
         record <- isthmus:::.records(y)$projection
-        expect_identical(record$coverage$shared, 16L)
+        expect_identical(record$coverage$n_found, 16L)
         expect_setequal(record$coverage$missing, gone)
         expect_identical(record$provenance$model, isthmusModel(reference)@manifest$id)
     }
+})
+
+test_that("the coverage is said, unless quiet", {
+    localCore()
+    reference <- fitted(smallSCE())
+    expect_message(projectCells(smallSCE()[-1, ], reference), "19 of the model's 20 features were found .95 %.")
+    expect_no_message(projectCells(smallSCE(), reference, verbose = FALSE))
 })
 
 test_that("features that Seurat renamed are found again", {
@@ -53,7 +60,7 @@ test_that("features that Seurat renamed are found again", {
     dashed <- smallSCE()
     rownames(dashed) <- sub("gene", "gene-", rownames(dashed))
     z <- projected(dashed, reference)
-    expect_identical(isthmus:::.records(z)$projection$coverage$shared, 20L)
+    expect_identical(isthmus:::.records(z)$projection$coverage$n_found, 20L)
     expect_equal(embeddingOf(z), embeddingOf(projected(x, reference)))
     expect_identical(
         isthmus:::.records(z)$projection$renamed[1, ],

@@ -28,7 +28,7 @@ test_that("a Seurat object is written with its assays, reductions and cell data"
     path <- withr::local_tempfile(fileext = ".h5ad")
     writeStudy(x, path)
     y <- readStudy(path)
-    expect_identical(dim(y), dim(x))
+    expect_identical(dimnames(y), list(rownames(x), colnames(x)))
     expect_identical(y$donor, unname(x$donor))
     expect_identical(SingleCellExperiment::altExpNames(y), "ADT")
     expect_equal(embeddingOf(y, "pca"), z)

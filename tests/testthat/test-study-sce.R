@@ -28,3 +28,13 @@ test_that("a study becomes an SCE with its tables, reductions and alternatives",
     expect_identical(SingleCellExperiment::reducedDim(y, "PCA"), SingleCellExperiment::reducedDim(x, "PCA"))
     expect_identical(dim(SingleCellExperiment::altExp(y, "other")), c(40L, 60L))
 })
+
+test_that("feature columns with names that genomic ranges reserve are renamed and said", {
+    x <- smallSCE()
+    study <- isthmus:::.wholeStudySCE(x)
+    study$var$strand <- "+"
+    study$var$symbol <- rownames(study$var)
+    expect_message(y <- isthmus:::.sceFromStudy(study), "strand")
+    expect_identical(names(SummarizedExperiment::rowData(y)), c("feature_strand", "symbol"))
+    expect_identical(dim(y[1:3, 1:2]), c(3L, 2L))
+})

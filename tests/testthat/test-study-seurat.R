@@ -22,7 +22,7 @@ test_that("split layers are joined on a copy and their parts are the batches", {
     )
     expect_identical(part$split, setNames(whole$donor, colnames(whole)))
     study <- isthmus:::.asStudy(x, splitIsBatch = TRUE)
-    expect_identical(as.character(study$obs$batch), unname(whole$donor))
+    expect_identical(as.character(study$obs$batch_values), unname(whole$donor))
     expect_identical(x, before)
 })
 

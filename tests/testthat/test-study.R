@@ -41,10 +41,10 @@ test_that("a batch may be a column, a vector, or a vector named by the cells", {
         expected <- asStudy(x, batch = "donor")$obs$donor
         donor <- as.character(if (is(x, "SingleCellExperiment")) x$donor else x$donor)
         plain <- asStudy(x, batch = unname(donor))
-        expect_identical(plain$obs$batch, expected)
-        expect_identical(plain$batch, "batch")
+        expect_identical(plain$obs$batch_values, expected)
+        expect_identical(plain$batch, "batch_values")
         shuffled <- rev(setNames(donor, colnames(x)))
-        expect_identical(asStudy(x, batch = shuffled)$obs$batch, expected)
+        expect_identical(asStudy(x, batch = shuffled)$obs$batch_values, expected)
     }
 })
 
