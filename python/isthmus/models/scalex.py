@@ -21,6 +21,9 @@ from isthmus.nn import (
 from isthmus.train import Losses, Model, Phase
 
 
+START_SCALE = 0.3  # how much z says at the start, when the mean is known and nothing else
+
+
 @dataclass(eq=False)
 class ScalexLosses(Losses):
     """The two terms of the evidence lower bound (eq. 1), nats per cell."""
@@ -64,8 +67,8 @@ class SCALEX(Model):
         self.norm = DomainBatchNorm(n_features, n_batches)  # y = gamma_b (W z - mean_b) / sd_b + beta_b (eq. 2)
 
     def start_at(self, mean: Tensor) -> None:
-        """Begin as a decoder that gives each batch its (batches, features) mean expression, in (0, 1), whatever z."""
-        self.norm.start_at(torch.logit(mean, eps=1e-4))
+        """Begin as a decoder that gives each batch its (batches, features) mean expression, in (0, 1), for any z."""
+        self.norm.start_at(torch.logit(mean, eps=1e-4), START_SCALE)
 
     def losses(self, batch: Batch) -> ScalexLosses:
         """The terms of the evidence lower bound."""

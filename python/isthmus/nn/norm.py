@@ -32,9 +32,10 @@ class DomainBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(n_domains, n_features))
 
     @torch.no_grad()
-    def start_at(self, logits: Tensor) -> None:
-        """Begin with the (domains, features) shift that gives these outputs where the input says nothing."""
-        self.bias.copy_(logits)
+    def start_at(self, shift: Tensor, scale: float) -> None:
+        """Begin with this (domains, features) shift and this scale."""
+        self.bias.copy_(shift)
+        self.weight.fill_(scale)
 
     def forward(self, x: Tensor, domain: Tensor) -> Tensor:
         """Normalise (cells, features) by the (cells,) ``domain`` codes; in float32 whatever came before."""

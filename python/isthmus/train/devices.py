@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import shutil
 from collections.abc import Iterator
@@ -32,7 +33,8 @@ def make_fabric(options: Options) -> Fabric:
         accelerator = "cpu"  # sparse kernels are missing on Apple's GPUs; say accelerator="mps" to try
     precision = choose_precision(options, accelerator)
     try:
-        fabric = Fabric(accelerator=accelerator, devices=options.devices, precision=precision)
+        with _quietly("lightning_fabric"):
+            fabric = Fabric(accelerator=accelerator, devices=options.devices, precision=precision)
     except (ValueError, TypeError, RuntimeError) as error:
         raise EnvironmentProblem(
             f"accelerator={accelerator!r}, devices={options.devices!r}, precision={precision!r} to be there",
@@ -41,6 +43,18 @@ def make_fabric(options: Options) -> Fabric:
         ) from error
     fabric.launch()
     return fabric
+
+
+@contextmanager
+def _quietly(logger: str) -> Iterator[None]:
+    """Keep what a library announces to itself; its warnings are shown."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def choose_precision(options: Options, accelerator: str) -> str:
