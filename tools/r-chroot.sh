@@ -36,7 +36,7 @@ bootstrap() {
     site=$(apt-get indextargets --format '$(SITE)' | grep -m1 '/debian/*$')    # the mirror that this machine uses
     rm -rf --one-file-system "$folder"
     mkdir -p "$(dirname "$folder")"
-    debootstrap --variant=minbase "$suite" "$folder" "$site"
+    debootstrap --variant=minbase "$suite" "$folder" "$site" || return 1    # set -e is off under run_logged
     cp -L /etc/resolv.conf /etc/hosts "$folder/etc/"
     mkdir -p "$folder/usr/local/share/ca-certificates"
     cp /usr/local/share/ca-certificates/*.crt "$folder/usr/local/share/ca-certificates/" 2>/dev/null || true
@@ -79,7 +79,7 @@ python_environment() {
 }
 
 # The stamp tells a root made for other packages from one that still serves.
-wanted=$(hash_of "$ROOT/pyproject.toml" "$ROOT/tools/chroot-packages.txt" "$ROOT/tools/r-chroot.sh")
+wanted=$(hash_of "$ROOT/pyproject.toml" "$ROOT/tools/chroot-packages.txt")
 if [ "$(cat "$folder/.ready" 2>/dev/null || true)" != "$wanted" ]; then
     if [ ! -e "$folder/.bootstrapped" ]; then
         say "building a Debian $suite root in $folder (about six minutes, once)" >&2
