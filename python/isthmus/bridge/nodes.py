@@ -29,6 +29,8 @@ def tree_from(node: Mapping[str, Any], file: h5py.File | None) -> Any:
         return items if node["names"] is None else dict(zip(node["names"], items, strict=True))
     if kind == "vector":
         return _read_vector(node, file)
+    if kind == "frame":
+        return {"names": tree_from(node["rows"], file), "columns": tree_from(node["columns"], file)}
     if kind == "dense":
         rows, columns = node["dim"]
         if rows * columns == 0:
