@@ -54,6 +54,7 @@ isthmusEnvironment <- function() {
         function() if (!inherits(python, "error")) .refuseForHost(python),
         function() if (!inherits(python, "error")) .refuseShared(python),
         .refuseBoundElsewhere,
+        function() if (isFALSE(.session$test$ok)) stop(.session$test$condition),
         .refuseNoHdf5
     )
     conditions <- lapply(checks, function(check) {
@@ -62,16 +63,23 @@ isthmusEnvironment <- function() {
                 check()
                 NULL
             },
-            isthmus_error = identity
+            isthmus_error = identity,
+            error = function(condition) {
+                list(
+                    message = conditionMessage(condition),
+                    expected = "the self-test to pass", found = conditionMessage(condition),
+                    remedy = "report it; options(isthmus.transport = \"process\") works meanwhile"
+                )
+            }
         )
     })
     conditions <- conditions[!vapply(conditions, is.null, logical(1))]
+    conditions <- conditions[!duplicated(vapply(conditions, function(x) x$message, ""))]
     data.frame(
         problem = vapply(conditions, function(x) {
             sprintf("expected %s, found %s", x$expected, x$found)
         }, ""),
-        remedy = vapply(conditions, function(x) x$remedy, ""),
-        blocks = vapply(conditions, function(x) grepl("Python \\(3.11", x$expected), logical(1))
+        remedy = vapply(conditions, function(x) x$remedy, "")
     )
 }
 
@@ -104,7 +112,7 @@ isthmusEnvironment <- function() {
     if (nrow(inside)) "process" else "inprocess"
 }
 
-#' @export
+#' @exportS3Method print isthmusEnvironment
 print.isthmusEnvironment <- function(x, ...) {
     say <- function(label, ...) cat(sprintf("%-12s", label), ..., "\n", sep = "")
     say("isthmus", as.character(utils::packageVersion("isthmus")), ", R ", x$r)
