@@ -95,12 +95,13 @@ class Coverage:
 
     def demand(self, least: float) -> None:
         """Refuse a query that covers less than ``least`` of the model's features."""
+        way_out = "project() takes missing features as unknown" if least == 1 else "lower min_coverage"
         if self.n_found == 0 or self.share < least:
             raise InputError(
                 f"at least {least:.0%} of the model's {self.n_reference} features in the query",
                 f"{self.n_found} ({self.share:.1%}); missing are {shorten(self.missing, 4) or 'none'}",
                 "check that feature names are of the same kind (symbols or Ensembl ids, peak style)"
-                + (", or lower min_coverage" if self.n_found else ""),
+                + (f", or {way_out}" if self.n_found else ""),
             )
 
     def as_dict(self) -> dict[str, float | int]:

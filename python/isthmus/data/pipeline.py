@@ -147,12 +147,11 @@ class Pipeline:
         """The reference's scale, or each new batch's own where the scale is per batch."""
         if not self.scale.per_batch:
             return self.scale
-        return MaxAbs.fit(logged, query.batch, len(query.batches), per_batch=True)
+        return MaxAbs.fit(logged, query.batch, len(query.batches), True, self.scale.overall)
 
-    def to_log(self, scaled: np.ndarray, batches: list[int]) -> np.ndarray:
-        """Scaled values (cells, model features) back to log-normalised ones, on the scale of these batches."""
-        rows = batches if self.scale.per_batch else [0]
-        return scaled * self.scale.largest[rows].mean(axis=0)
+    def largest(self, batches: list[int]) -> np.ndarray:
+        """(batches, model features) float32: the log-normalised value that is scaled to 1 in each of these batches."""
+        return self.scale.largest[batches if self.scale.per_batch else [0] * len(batches)]
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a model folder stores: plain values, and arrays."""
@@ -172,7 +171,7 @@ class Pipeline:
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pipeline:
         """The pipeline that :meth:`state` described."""
         depth = DepthNormalise(plain["target"], arrays["depth.share"])
-        scale = MaxAbs(arrays["scale.largest"])
+        scale = MaxAbs(arrays["scale.largest"], plain["per_batch"])
         return cls(
             plain["profile"],
             pd.Index(plain["universe"]),

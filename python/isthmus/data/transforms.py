@@ -18,6 +18,7 @@ from isthmus.data import door
 from isthmus.data.categories import shorten
 from isthmus.data.study import Study
 
+CELLS_FOR_SCALE = 16  # cells' worth of trust in the scale of all cells over that of a batch
 CELLS_FOR_VARIABILITY = 50  # a smaller batch says little about which genes vary
 
 
@@ -144,6 +145,11 @@ def named_features(features: pd.Index, wanted: list[str], x: sp.csr_matrix) -> n
     return np.sort(position)
 
 
+def _column_max(x: sp.csr_matrix) -> np.ndarray:
+    """(features,) float32 largest value of each feature."""
+    return x.max(axis=0).toarray().ravel().astype(np.float32)
+
+
 @dataclass(frozen=True)
 class MaxAbs:
     """Bring every feature to [0, 1] by its largest value in the reference.
@@ -152,20 +158,35 @@ class MaxAbs:
     ----------
     largest
         (groups, features) float32; one row for all cells, or one a batch.
+    per_batch
+        Whether each batch has its own scale, and a new one brings its own.
     """
 
     largest: np.ndarray
+    per_batch: bool = False
 
     @classmethod
-    def fit(cls, x: sp.csr_matrix, batch: np.ndarray, n_batches: int, per_batch: bool = False) -> MaxAbs:
-        """Learn the largest values, over all cells or in each batch."""
-        groups = [x[batch == b] for b in range(n_batches)] if per_batch else [x]
-        return cls(np.stack([group.max(axis=0).toarray().ravel() for group in groups]).astype(np.float32))
+    def fit(
+        cls, x: sp.csr_matrix, batch: np.ndarray, n_batches: int, per_batch: bool = False,
+        overall: np.ndarray | None = None,
+    ) -> MaxAbs:  # fmt: skip
+        """Learn the largest values, over all cells or in each batch.
+
+        A batch of n cells has the scale ``w own + (1 - w) overall`` with w = n / (n + 16): the largest of a few
+        values says little. ``overall`` (features,) is that of all cells unless given.
+        """
+        if not per_batch:
+            return cls(_column_max(x)[None])
+        overall = _column_max(x) if overall is None else overall
+        own = np.stack([_column_max(x[batch == b]) for b in range(n_batches)])
+        n = np.bincount(batch, minlength=n_batches)[:, None]
+        w = n / (n + CELLS_FOR_SCALE)
+        return cls((w * own + (1 - w) * overall).astype(np.float32), per_batch=True)
 
     @property
-    def per_batch(self) -> bool:
-        """Whether each batch has its own scale."""
-        return len(self.largest) > 1
+    def overall(self) -> np.ndarray:
+        """(features,) the largest scale of any group."""
+        return self.largest.max(axis=0)
 
     def apply(self, x: sp.csr_matrix, batch: np.ndarray) -> sp.csr_matrix:
         """Scaled float32 copy of ``x``, clipped at 1 (a query may exceed the reference)."""

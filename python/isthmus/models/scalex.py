@@ -20,8 +20,7 @@ from isthmus.nn import (
 )
 from isthmus.train import Losses, Model, Phase
 
-
-START_SCALE = 0.3  # how much z says at the start, when the mean is known and nothing else
+START_SCALE = 0.1  # how much z says at the start, when the mean is known and nothing else
 
 
 @dataclass(eq=False)

@@ -14,6 +14,7 @@ from anndata import AnnData
 
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
+from isthmus.data import door
 from isthmus.data.categories import shorten
 
 LARGEST_DENSE = 4 << 30  # bytes of a dense result that is still kept in memory
@@ -23,6 +24,10 @@ def column_positions(known: pd.Index, features: Sequence[str] | None) -> np.ndar
     """Positions of ``features`` among those the model knows; all where none are named."""
     if features is None:
         return np.arange(len(known))
+    features = [features] if isinstance(features, str) else list(features)
+    if not features:
+        raise InputError("names of features to impute", "none", "name some, or give features=None for all")
+    door.check_unique(pd.Index(features), "feature")
     position = known.get_indexer(pd.Index(features))
     if (position < 0).any():
         absent = [name for name, where in zip(features, position, strict=True) if where < 0]

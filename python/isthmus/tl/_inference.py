@@ -53,6 +53,21 @@ def mean_by_batch(x: sp.csr_matrix, batch: np.ndarray, n_batches: int) -> torch.
     return torch.from_numpy((((member @ x).toarray() + 8 * overall) / (count + 8)).astype(np.float32))
 
 
+def nats_of_means(mean: torch.Tensor, counts: np.ndarray) -> float:
+    """Nats a cell costs that is coded by the mean expression of its batch: the loss that a fit starts from.
+
+    Parameters
+    ----------
+    mean
+        (batches, features) in [0, 1].
+    counts
+        (batches,) cells.
+    """
+    p = mean.double().clamp(1e-4, 1 - 1e-4)
+    entropy = -(p * p.log() + (1 - p) * (1 - p).log()).sum(dim=1)
+    return float(np.average(entropy.numpy(), weights=counts))
+
+
 def choose_moments(model: SCALEX, exact: Moments, counts: np.ndarray, statistics: str) -> Moments:
     """The moments to encode with: of each batch, of training, or between them.
 
@@ -86,13 +101,19 @@ def encode(model: SCALEX, prepared: Prepared, moments: Moments, group: np.ndarra
     return np.concatenate(parts)
 
 
-def decode(model: SCALEX, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
-    """Expected scaled expression, averaged over ``domains``, in blocks of (cells, features) float32."""
+def decode(model: SCALEX, z: np.ndarray, domains: list[int], scale: np.ndarray) -> Iterator[np.ndarray]:
+    """Expected expression, averaged over ``domains``, in blocks of (cells, features) float32.
+
+    ``scale`` is (domains, features), what 1 stands for in each of them.
+    """
+    unit = torch.from_numpy(scale)
     with torch.inference_mode():
         for start in range(0, len(z), CELLS_AT_ONCE):
             part = torch.from_numpy(z[start : start + CELLS_AT_ONCE])
-            decoded = [model.decode(part, torch.full((len(part),), domain)) for domain in domains]
-            yield torch.stack(decoded).mean(dim=0).numpy()
+            total = torch.zeros(len(part), unit.shape[1])
+            for domain, largest in zip(domains, unit, strict=True):
+                total += largest * model.decode(part, torch.full((len(part),), domain))
+            yield (total / len(domains)).numpy()
 
 
 def _fill(prepared: Prepared) -> torch.Tensor | None:

@@ -47,8 +47,8 @@ def nearest_labels(
     winner = votes.argmax(axis=1)
     share = votes[np.arange(len(query)), winner] / votes.sum(axis=1)
     reach = _reach(search, reference, code, len(names), k)
-    trust = np.minimum(1.0, reach[winner] / np.maximum(distance[:, -1], 1e-12))
-    confidence = share * trust
+    farthest = np.maximum(distance[:, -1], 1e-12)  # copies of one cell are at distance zero from each other
+    confidence = share * np.minimum(1.0, np.maximum(reach[winner], 1e-12) / farthest)
     return np.where(confidence < unknown_below, UNKNOWN, names[winner]), confidence
 
 

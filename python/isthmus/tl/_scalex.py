@@ -11,8 +11,10 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from isthmus._errors import InputError
 from isthmus.data import Categories, Coverage, Pipeline, Study, from_anndata
 from isthmus.data.door import check_choice, check_number
+from isthmus.data.study import layer_names
 from isthmus.models import SCALEX
 from isthmus.nn import Moments
 from isthmus.tl._impute import collect, column_positions
@@ -71,7 +73,7 @@ class Scalex(FittedModel):
         adata
             Cells by features, with the batch column of the fit.
         layer, values
-            As in the fit; None = the fit's own.
+            As in :meth:`project`.
 
         Returns
         -------
@@ -108,7 +110,7 @@ class Scalex(FittedModel):
         batch_key
             Column of ``obs`` with the query's batches, each of which is new to the model; None = one batch.
         layer
-            Layer with the values; None = ``X``.
+            Layer with the values; None = the one of the fit where the query has it, else ``X``.
         values
             ``"counts"`` or ``"lognorm"``; None = as in the fit.
         statistics
@@ -148,7 +150,7 @@ class Scalex(FittedModel):
         adata: AnnData,
         *,
         features: Sequence[str] | None = None,
-        batch: str | Sequence[str] = "average",
+        batch: str | Sequence[str] | None = None,
         least: float = 0.0,
         file: str | Path | None = None,
         key_added: str | None = None,
@@ -163,7 +165,7 @@ class Scalex(FittedModel):
         features
             Names of the model's features to impute; None = all of them.
         batch
-            ``"average"`` over the reference's batches, or the name (or names) of those to imitate.
+            Name (or names) of the reference's batches to imitate; None or ``"average"`` = the mean over all of them.
         least
             Values below it are left out, and the result is sparse; 0 = dense.
         file
@@ -190,17 +192,20 @@ class Scalex(FittedModel):
         check_number(least, "least", 0.0)
         key = key_added or self.settings["key_added"]
         z = self._embedding_of(adata, key, settings)
-        blocks = (self.pipeline.to_log(block, domains)[:, columns] for block in decode(self.network, z, domains))
+        scale = self.pipeline.largest(domains)
+        blocks = (block[:, columns] for block in decode(self.network, z, domains, scale))
         out = collect(blocks, adata, self.pipeline.features[columns], least, file)
         if file is None and adata.var_names.isin(out.var_names).all():
             adata.layers[key] = out[:, adata.var_names].X
         return out
 
-    def _domains(self, batch: str | Sequence[str]) -> list[int]:
+    def _domains(self, batch: str | Sequence[str] | None) -> list[int]:
         """Codes of the batches to decode as."""
-        if isinstance(batch, str) and batch == "average" and batch not in self.batches.names:
+        if batch is None or (isinstance(batch, str) and batch == "average" and batch not in self.batches.names):
             return list(range(len(self.batches)))
         names = [batch] if isinstance(batch, str) else list(batch)
+        if not names:
+            raise InputError("at least one batch to imitate", "none", "name one, or give batch=None for their average")
         return [int(code) for code in self.batches.encode(names)]
 
     def _study(
@@ -212,10 +217,13 @@ class Scalex(FittedModel):
         batches: Categories | None,
     ) -> Study:
         """The study of new data, with the fit's settings where none are given."""
+        usual = self.settings["layer"]
+        if layer is None and isinstance(adata, AnnData) and usual in layer_names(adata):
+            layer = usual
         return from_anndata(
             adata,
             batch_key,
-            layer=layer or self.settings["layer"],
+            layer=layer,
             values=values or self.settings["values"],
             batches=batches,
         )
@@ -253,7 +261,12 @@ class Scalex(FittedModel):
             n.removeprefix("network."): torch.from_numpy(a) for n, a in arrays.items() if n.startswith("network.")
         }
         network.load_state_dict(weights)
-        plain = {"profile": settings["profile"], "target": manifest.facts["target"], **names}
+        plain = {
+            "profile": settings["profile"],
+            "target": manifest.facts["target"],
+            "per_batch": settings["scaling"] == "batch",
+            **names,
+        }
         exact = Moments(torch.from_numpy(arrays["exact.mean"]), torch.from_numpy(arrays["exact.variance"]))
         return cls(
             manifest=manifest, network=network.eval(), pipeline=Pipeline.from_state(plain, arrays),

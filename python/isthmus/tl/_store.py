@@ -58,9 +58,10 @@ class Manifest(BaseModel):
 def write(folder: str | Path, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> None:
     """Write a model folder; an older model in the same place is replaced as a whole, anything else is refused."""
     target = Path(folder)
-    if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir() if target.is_dir() else [target]):
+    present = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    if target.is_file() or present - {MANIFEST, NAMES, ARRAYS}:  # the folder is replaced as a whole
         raise InputError(
-            "a new folder, or one that holds a model",
+            "a new folder, or one that holds a model and nothing else",
             f"other things in '{folder}'",
             "name a folder that does not exist yet",
         )
@@ -82,8 +83,8 @@ def read(folder: str | Path) -> tuple[Manifest, dict[str, list[str]], dict[str, 
         If it is no model folder, incomplete, altered, or of a newer version.
     """
     manifest = read_manifest(folder)
-    for name, expected in manifest.files.items():
-        path = Path(folder) / name
+    for name in (ARRAYS, NAMES):
+        path, expected = Path(folder) / name, manifest.files.get(name)
         found = _sha256(path) if path.is_file() else "no such file"
         if found != expected:
             raise ModelFileError(
@@ -108,7 +109,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         newer = isinstance(plain, dict) and int(plain.get("format", 0)) > FORMAT
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ModelFileError(
             f"a readable {MANIFEST}", f"a broken one in '{folder}'", "copy the folder again"
         ) from error

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from isthmus._errors import InputError
+from isthmus._errors import ModelFileError
+from isthmus.data.categories import shorten
 from isthmus.data.door import check_number
 from isthmus.tl import _store
 from isthmus.tl._labels import align_labels, nearest_labels
@@ -167,8 +168,15 @@ def load(folder: str | Path) -> FittedModel:
     """
     manifest, names, arrays = _store.read(folder)
     if manifest.system not in SYSTEMS:
-        raise InputError(f"a model of one of the systems {sorted(SYSTEMS)}", f"'{manifest.system}'", "update isthmus")
-    model = SYSTEMS[manifest.system]._from_state(manifest, names, arrays)
+        known = shorten(sorted(SYSTEMS))
+        raise ModelFileError(f"a model of one of the systems {known}", f"'{manifest.system}'", "update isthmus")
+    try:
+        model = SYSTEMS[manifest.system]._from_state(manifest, names, arrays)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # whole files that do not belong together
+        what = str(error).splitlines()[0].rstrip(".:")
+        raise ModelFileError(
+            f"a manifest that fits the arrays of '{folder}'", f"one that does not: {what}", "save the model again"
+        ) from error
     model.cells, model.latent = pd.Index(names["cells"]), arrays["latent"]
     model.history = pd.DataFrame(arrays["history"], columns=names["history"]).astype({"epoch": int, "step": int})
     return model

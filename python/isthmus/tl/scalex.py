@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,18 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from isthmus._errors import InputError
 from isthmus.data import Pipeline, Prepared, SparseLoader, Study, from_anndata, split_validation
 from isthmus.data.door import check_choice, check_enough_cells, check_number
 from isthmus.data.pipeline import PROFILES
 from isthmus.data.study import VALUES, warn_single_batch
 from isthmus.models import SCALEX
-from isthmus.tl._inference import choose_moments, encode, mean_by_batch, moments_of_batches
+from isthmus.tl._inference import choose_moments, encode, mean_by_batch, moments_of_batches, nats_of_means
 from isthmus.tl._scalex import STATISTICS, Scalex
 from isthmus.tl.fitted import new_manifest
 from isthmus.train import Options, train
 from isthmus.train.devices import randomness
+from isthmus.train.progress import make_reporter
 
 PRESETS = {
     "default": {},
@@ -28,11 +30,14 @@ PRESETS = {
     # the limit of what it does with mini-batches of one batch
     "reference": {
         "learning_rate": 2e-4, "weight_decay": 5e-4, "batch_size": 64, "max_steps": 30_000, "schedule": "constant",
-        "early_stopping": False, "feature_dropout": 0.0, "start": "zero", "statistics": "exact", "precision": "32-true",
+        "early_stopping": False, "feature_dropout": 0.0, "start": "zero", "statistics": "exact",
+        "scaling": "global", "precision": "32-true",
     },
 }  # fmt: skip
 
 
+# Adam's coupled decay pulls against a gradient that grows with the loss: a fixed pull needs a decay in its proportion
+DECAY_PER_NAT = 2.2e-5
 N_FEATURES = {"rna": 2000, "atac": 30_000}
 
 
@@ -56,7 +61,7 @@ class Settings:
     max_steps: int | None
     batch_size: int
     learning_rate: float
-    weight_decay: float
+    weight_decay: float | None
     schedule: str
     validation_fraction: float
     early_stopping: bool
@@ -85,8 +90,29 @@ class Settings:
         check_number(self.seed, "seed", 0, 2**32 - 1, whole=True)
         check_number(self.learning_rate, "learning_rate", 1e-12)
         check_number(self.validation_fraction, "validation_fraction", 0.0, 0.5)
-        for name in ("kl_weight", "weight_decay"):
-            check_number(getattr(self, name), name, 0.0)
+        check_number(self.kl_weight, "kl_weight", 0.0)
+        if self.weight_decay is not None:
+            check_number(self.weight_decay, "weight_decay", 0.0)
+        check_choice(self.early_stopping, (True, False), "early_stopping")
+        check_choice(self.compile, (True, False, "auto"), "compile")
+        if not isinstance(self.key_added, str) or not self.key_added or "/" in self.key_added:
+            raise InputError(
+                "key_added to be a word without '/'", f"{self.key_added!r}", "name the stem of the keys to write"
+            )
+        if isinstance(self.features, str):
+            raise InputError("a list of names of features", f"the text {self.features!r}", "put the names into a list")
+
+    def plain(self) -> Settings:
+        """The same with Python's own numbers, whatever NumPy or R gave: they go into JSON and h5ad files."""
+        kinds = {"int": int, "int | None": int, "float": float, "bool": bool}
+        given = {field.name: (field.type, getattr(self, field.name)) for field in fields(self)}
+        numbers = {
+            name: kinds[kind](value) for name, (kind, value) in given.items() if kind in kinds and value is not None
+        }
+        features = None if self.features is None else [str(name) for name in self.features]
+        compile = "auto" if isinstance(self.compile, str) else bool(self.compile)
+        devices = self.devices if isinstance(self.devices, str) else int(self.devices)
+        return replace(self, **numbers, features=features, compile=compile, devices=devices)
 
 
 def scalex(
@@ -98,18 +124,18 @@ def scalex(
     values: str = "counts",
     n_features: int | None = None,
     features: list[str] | None = None,
-    scaling: str = "global",
+    scaling: str = "batch",
     n_latent: int = 10,
     n_hidden: int = 1024,
     kl_weight: float = 0.5,
     feature_dropout: float = 0.5,
     start: str = "mean",
-    statistics: str = "exact",
+    statistics: str = "shrunk",
     preset: str = "default",
     max_steps: int | None = None,
-    batch_size: int = 128,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 5e-4,
+    batch_size: int = 64,
+    learning_rate: float = 2e-3,
+    weight_decay: float | None = None,
     schedule: str = "cosine",
     validation_fraction: float = 0.1,
     early_stopping: bool = True,
@@ -141,7 +167,7 @@ def scalex(
     n_features, features
         How many features to choose, or the names of those to use.
     scaling
-        ``"global"``: a feature's largest value over all cells is 1. ``"batch"``: in each batch, as in the paper.
+        ``"batch"``: a feature's largest value in each batch is 1, as in the paper. ``"global"``: over all cells.
     n_latent, n_hidden
         Latent dimensions; width of the encoder's hidden layer.
     kl_weight
@@ -158,8 +184,11 @@ def scalex(
         replace the arguments they concern.
     max_steps
         Optimiser steps at the most; None = by the number of cells.
-    batch_size, learning_rate, weight_decay, schedule
-        Cells a step; Adam's rate and coupled decay; ``"cosine"`` (down to zero) or ``"constant"``.
+    batch_size, learning_rate, schedule
+        Cells a step; Adam's rate; ``"cosine"`` (down to zero) or ``"constant"``.
+    weight_decay
+        Adam's coupled decay; None = 2.2e-5 times the nats that a cell costs at the start, so that it pulls with the
+        same force whatever the number and depth of the features.
     validation_fraction, early_stopping
         Share of cells held out; stop when their loss stays above its best for 10 looks, and restore the best weights.
     accelerator, devices, precision, compile
@@ -197,6 +226,8 @@ def scalex(
     given = {name: value for name, value in locals().items() if name in Settings.__dataclass_fields__}
     settings = Settings(**{**given, **PRESETS[preset]})
     settings.check()
+    make_reporter(progress)  # an unknown word is refused before the work, not after
+    settings = settings.plain()
     study = from_anndata(adata, batch_key, layer=layer, values=values)
     check_enough_cells(study.n_cells, settings.batch_size)
     warn_single_batch(study.batches, batch_key)
@@ -222,11 +253,13 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
             settings.kl_weight,
             settings.feature_dropout,
         )
-    if settings.start == "mean":
-        network.start_at(mean_by_batch(prepared.x, study.batch, n_batches))
-    history = _train(network, study, prepared, settings, progress, checkpoint)
-    exact = moments_of_batches(network, prepared, study.batch, n_batches)
+    mean = mean_by_batch(prepared.x, study.batch, n_batches)
     counts = np.bincount(study.batch, minlength=n_batches)
+    if settings.start == "mean":
+        network.start_at(mean)
+    decay = settings.weight_decay if settings.weight_decay is not None else DECAY_PER_NAT * nats_of_means(mean, counts)
+    history = _train(network, study, prepared, replace(settings, weight_decay=decay), progress, checkpoint)
+    exact = moments_of_batches(network, prepared, study.batch, n_batches)
     network.encoder.settle(exact.pooled(torch.from_numpy(counts / counts.sum()).float()))
     latent = encode(network, prepared, choose_moments(network, exact, counts, settings.statistics), study.batch)
     plain, _ = pipeline.state()
@@ -235,6 +268,7 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
         "n_batches": n_batches,
         "n_features": n_features,
         "target": plain["target"],
+        "weight_decay": decay,
     }
     return Scalex(
         manifest=new_manifest("scalex", asdict(settings), facts, latent), network=network, pipeline=pipeline,
@@ -260,11 +294,11 @@ def _train(
         max_steps=settings.max_steps or default_steps(len(rows), size),
         learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, schedule=settings.schedule,
         accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision,
-        compile=settings.compile, seed=settings.seed,
+        compile=settings.compile, seed=settings.seed, armed_from=0.5,
     )  # fmt: skip
     return train(network, loader, validation, options, progress=progress, checkpoint=checkpoint)
 
 
 def default_steps(n_cells: int, batch_size: int) -> int:
-    """Steps for a study of this size: 3,000, or ten epochs where that is more, but 30,000 at the most."""
-    return int(np.clip(10 * n_cells / batch_size, 3_000, 30_000))
+    """Steps for a study of this size: 2,500, or ten epochs where that is more, but 30,000 at the most."""
+    return int(np.clip(10 * n_cells / batch_size, 2_500, 30_000))
