@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+import isthmus as im
+from isthmus.tl import _impute
+
+
+def decoded(model, z, code):
+    """The decoder in plain words: log-normalised expression as one batch shows it."""
+    network, norm = model.network, model.network.norm
+    h = torch.from_numpy(z).double() @ network.decoder.weight.double().T
+    h = (h - norm.running_mean[code]) / (norm.running_var[code] + norm.eps).sqrt() * norm.weight[code] + norm.bias[code]
+    scale = model.pipeline.scale.largest
+    return torch.sigmoid(h).detach().numpy() * scale[code if len(scale) > 1 else 0]
+
+
+def test_values_are_the_decoders_averaged_over_batches(model, fitted_adata):
+    out = model.impute(fitted_adata)
+    expected = (decoded(model, model.latent, 0) + decoded(model, model.latent, 1)) / 2
+    np.testing.assert_allclose(out.X, expected, rtol=1e-3, atol=1e-5)
+    assert out.X.dtype == np.float32
+    assert list(out.var_names) == list(model.pipeline.features)
+    assert list(out.obs_names) == list(fitted_adata.obs_names)
+    np.testing.assert_array_equal(model.impute(fitted_adata, batch="average").X, out.X)
+
+
+def test_values_are_on_the_scale_of_the_input(model, fitted_adata):
+    import scanpy as sc
+
+    logged = fitted_adata.copy()
+    sc.pp.normalize_total(logged, target_sum=1e4)
+    sc.pp.log1p(logged)
+    observed = logged[:, model.pipeline.features].X.toarray().mean(axis=0)
+    imputed = model.impute(fitted_adata).X.mean(axis=0)
+    assert np.corrcoef(observed, imputed)[0, 1] > 0.9
+    assert 0.5 < imputed.sum() / observed.sum() < 2.0
+
+
+@pytest.mark.parametrize("batch", ["batch2", ["batch2"], ["batch1", "batch2"]])
+def test_batches_can_be_imitated(model, fitted_adata, batch):
+    codes = [model.batches.names.index(name) for name in ([batch] if isinstance(batch, str) else batch)]
+    expected = np.mean([decoded(model, model.latent, code) for code in codes], axis=0)
+    np.testing.assert_allclose(model.impute(fitted_adata, batch=batch).X, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_each_batchs_own_scale_is_used(reference, quick):
+    model = im.tl.scalex(reference, "batch", scaling="batch", **{**quick, "max_steps": 20})
+    expected = (decoded(model, model.latent, 0) + decoded(model, model.latent, 1)) / 2
+    np.testing.assert_allclose(model.impute(reference).X, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_named_features_come_in_the_order_asked(model, fitted_adata):
+    names = list(model.pipeline.features[[7, 2, 30]])
+    out = model.impute(fitted_adata, features=names)
+    assert list(out.var_names) == names
+    np.testing.assert_array_equal(out.X, model.impute(fitted_adata)[:, names].X)
+    assert model.impute(fitted_adata, features=names[0]).shape[1] == 1
+
+
+def test_small_values_may_be_left_out(model, fitted_adata):
+    dense, out = model.impute(fitted_adata).X, model.impute(fitted_adata, least=0.5)
+    assert sp.issparse(out.X)
+    np.testing.assert_array_equal(out.X.toarray(), np.where(dense >= 0.5, dense, 0))
+    assert 0 < out.X.nnz < dense.size
+
+
+def test_a_file_holds_the_same_values(model, fitted_adata, tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.tl._inference.CELLS_AT_ONCE", 70)
+    dense = model.impute(fitted_adata).X
+    out = model.impute(fitted_adata, file=tmp_path / "imputed.h5ad")
+    assert out.isbacked
+    np.testing.assert_array_equal(out.X[:], dense)
+    out.file.close()
+    back = ad.read_h5ad(tmp_path / "imputed.h5ad")
+    np.testing.assert_array_equal(back.X, dense)
+    assert list(back.obs_names) == list(fitted_adata.obs_names)
+    assert list(back.var_names) == list(model.pipeline.features)
+    assert [path.name for path in tmp_path.iterdir()] == ["imputed.h5ad"]
+
+
+def test_an_unfinished_file_does_not_appear(model, fitted_adata, tmp_path, monkeypatch):
+    def broken(*args):
+        yield np.zeros((10, 120), np.float32)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("isthmus.tl._scalex.decode", broken)
+    with pytest.raises(KeyboardInterrupt):
+        model.impute(fitted_adata, file=tmp_path / "imputed.h5ad")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_is_set_where_every_feature_was_imputed(model, fitted_adata):
+    model.impute(fitted_adata)
+    assert "scalex" not in fitted_adata.layers
+    part = fitted_adata[:, model.pipeline.features[::-1]].copy()
+    out = model.impute(part)
+    np.testing.assert_array_equal(part.layers["scalex"], out[:, part.var_names].X)
+
+
+def test_a_query_is_projected_first(model, query):
+    out = model.impute(query)
+    np.testing.assert_array_equal(query.obsm["X_scalex"], model.project(query.copy()))
+    assert out.shape == (query.n_obs, 120)
+
+
+def test_bad_requests_are_refused(model, fitted_adata, refused, monkeypatch):
+    with refused("1 others: 'nope'", "features among the 120", "fit with features="):
+        model.impute(fitted_adata, features=["nope", model.pipeline.features[0]])
+    with refused("none", "names of features to impute"):
+        model.impute(fitted_adata, features=[])
+    with refused("stand more than once", "unique feature names"):
+        model.impute(fitted_adata, features=[model.pipeline.features[0]] * 2)
+    with refused("'batch9'", "a batch that the model was trained with: 'batch1', 'batch2'"):
+        model.impute(fitted_adata, batch="batch9")
+    with refused("none", "at least one batch"):
+        model.impute(fitted_adata, batch=[])
+    with refused("-1", "least to be a number of at least 0"):
+        model.impute(fitted_adata, least=-1)
+    monkeypatch.setattr(_impute, "LARGEST_DENSE", 1000)
+    with refused(
+        f"{fitted_adata.n_obs} cells x 120 features", "in memory", "name a file, or fewer features, or a least value"
+    ):
+        model.impute(fitted_adata)
+    assert model.impute(fitted_adata, least=0.5).n_vars == 120
