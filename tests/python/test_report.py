@@ -238,8 +238,7 @@ def test_before_is_the_pca_of_the_log_normalised_features(fitted):
     model, reference, _ = fitted
     z = baseline(model, reference)
     counts = reference.X.toarray().astype(float)
-    target = model.manifest.facts["target"]
-    dense = np.log1p(counts / counts.sum(axis=1, keepdims=True) * target)
+    dense = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
     dense = dense[:, reference.var_names.get_indexer(model.pipeline.features)]
     dense -= dense.mean(axis=0)
     u, s, _ = np.linalg.svd(dense, full_matrices=False)
@@ -248,6 +247,12 @@ def test_before_is_the_pca_of_the_log_normalised_features(fitted):
         assert abs(np.corrcoef(z[:, j], expected[:, j])[0, 1]) == pytest.approx(1, abs=1e-3)
     assert z.shape == (reference.n_obs, 30)
     assert z.std(axis=0)[:5] == pytest.approx(expected.std(axis=0), rel=1e-2)
+
+
+def test_before_needs_the_features_of_the_model(fitted, refused):
+    model, reference, _ = fitted
+    with refused(f"1 missing: '{model.pipeline.features[3]}'", "features of the model"):
+        baseline(model, reference[:, reference.var_names != model.pipeline.features[3]].copy())
 
 
 def test_log_normalised_leaves_what_is_log_normalised(rng):

@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from isthmus.data import from_anndata
+from isthmus._errors import InputError
+from isthmus.data.categories import shorten
 
 if TYPE_CHECKING:
     from isthmus.tl.scalex import Scalex
@@ -21,14 +22,14 @@ SHOWN = 12  # columns of the marker table that a page can hold
 
 
 def baseline(model: Scalex, reference: AnnData, *, seed: int = 0) -> NDArray[np.float32]:
-    """Principal components of the model's own input: how the cells lie before integration.
+    """Principal components of the values that the model was fitted on: how the cells lie before integration.
 
     Parameters
     ----------
     model
         The fitted model.
     reference
-        The cells it was fitted on, with their batch column where the scale is per batch.
+        The cells it was fitted on.
     seed
         Of the decomposition.
 
@@ -44,13 +45,16 @@ def baseline(model: Scalex, reference: AnnData, *, seed: int = 0) -> NDArray[np.
     """
     import scanpy as sc
 
-    settings, scale = model.settings, model.pipeline.scale
-    by_batch = (
-        {"batch_key": settings["batch_key"], "batches": model.batches} if scale.per_batch else {"batch_key": None}
-    )
-    study = from_anndata(reference, layer=settings["layer"], values=settings["values"], **by_batch)
-    prepared = model.pipeline.apply(study, study.batch if scale.per_batch else None, min_coverage=1.0)
-    holder = AnnData(sp.csr_matrix(prepared.x.multiply(scale.largest.mean(axis=0))))
+    columns = reference.var_names.get_indexer(model.pipeline.features)
+    if (columns < 0).any():
+        absent = model.pipeline.features[columns < 0]
+        raise InputError(
+            f"the {len(columns)} features of the model in the reference",
+            f"{len(absent)} missing: {shorten(list(absent))}",
+            "give the cells and features that the model was fitted on",
+        )
+    logged = log_normalised(reference, model.settings["values"], model.settings["layer"])
+    holder = AnnData(logged[:, columns])
     sc.pp.pca(holder, n_comps=min(COMPONENTS, min(holder.shape) - 1), random_state=seed)
     return holder.obsm["X_pca"].astype(np.float32)
 
