@@ -60,7 +60,7 @@ ScalexIntegration <- function(object, assay = NULL, orig = NULL, layers = NULL,
     )
     setNames(list(reduction), new.reduction)
 }
-attr(ScalexIntegration, "Seurat.method") <- "integration"
+attr(ScalexIntegration, "Seurat.method") <- "integration" # nolint: object_name_linter.
 
 # @return list(matrix, split) of counts in the assay's cell order.
 .integrationPart <- function(object, assay) {

@@ -35,8 +35,8 @@
 #' @return the query given, with the embedding added as `reducedDim(x, "SCALEX")`
 #'   or as Seurat reduction `scalex`, and in `metadata(x)$isthmus$projection` (or
 #'   `misc$isthmus$projection`) a list of `name`, `coverage` (how many features
-#'   of the model were found, their share, and which are missing), `renamed` (features whose spelling was matched) and
-#'   `provenance`.
+#'   of the model were found, their share, and which are missing), `renamed`
+#'   (features whose spelling was matched) and `provenance`.
 #' @inherit runSCALEX references
 #' @seealso [runSCALEX()] fits the reference, [transferLabels()] labels the query.
 #' @examples
