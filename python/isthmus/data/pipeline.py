@@ -158,6 +158,7 @@ class Pipeline:
         plain = {
             "profile": self.profile,
             "target": self.depth.target,
+            "per_batch": self.scale.per_batch,
             "universe": list(self.universe),
             "features": list(self.features),
         }

@@ -19,10 +19,11 @@ from isthmus.models import SCALEX
 from isthmus.nn import Moments
 from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._inference import choose_moments, decode, encode, moments_of_batches
+from isthmus.tl._matching import Anchors, match
 from isthmus.tl._store import Manifest
 from isthmus.tl.fitted import FittedModel
 
-STATISTICS = ("exact", "running", "shrunk")
+STATISTICS = ("matched", "exact", "running", "shrunk")
 
 
 class Scalex(FittedModel):
@@ -36,8 +37,10 @@ class Scalex(FittedModel):
         The fitted transforms.
     batches, counts
         The reference's batches and their numbers of cells.
-    exact
-        Exact statistics of each batch, see ``statistics`` of :func:`isthmus.tl.scalex`.
+    moments
+        Statistics that each batch of the reference is encoded with, see ``statistics`` of :func:`isthmus.tl.scalex`.
+    anchors
+        Groups of similar reference cells, which new batches are compared with.
     coverage
         Of the last projection; None before.
     """
@@ -52,13 +55,15 @@ class Scalex(FittedModel):
         pipeline: Pipeline,
         batches: Categories,
         counts: np.ndarray,
-        exact: Moments,
+        moments: Moments,
+        anchors: Anchors,
         cells: pd.Index,
         latent: np.ndarray,
         history: pd.DataFrame,
     ) -> None:
         self.manifest, self.network, self.pipeline = manifest, network, pipeline
-        self.batches, self.counts, self.exact = batches, counts, exact
+        self.batches, self.counts = batches, counts
+        self.moments, self.anchors = moments, anchors
         self.cells, self.latent, self.history = cells, latent, history
         self.coverage: Coverage | None = None
 
@@ -87,7 +92,7 @@ class Scalex(FittedModel):
         """
         study = self._study(adata, self.settings["batch_key"], layer, values, self.batches)
         prepared = self.pipeline.apply(study, study.batch, min_coverage=1.0)
-        return encode(self.network, prepared, self._moments(self.settings["statistics"]), study.batch)
+        return encode(self.network, prepared, self.moments, study.batch)
 
     def project(
         self,
@@ -114,7 +119,7 @@ class Scalex(FittedModel):
         values
             ``"counts"`` or ``"lognorm"``; None = as in the fit.
         statistics
-            As in the fit; None = the fit's own. New batches bring their own statistics (``"exact"``).
+            As in the fit; None = the fit's own. New batches bring their own statistics.
         min_coverage
             Least share of the model's features that the query must have.
         key_added
@@ -137,7 +142,10 @@ class Scalex(FittedModel):
         prepared = self.pipeline.apply(study, None, min_coverage)
         counts = np.bincount(study.batch, minlength=len(study.batches))
         exact = moments_of_batches(self.network, prepared, study.batch, len(study.batches))
-        moments = choose_moments(self.network, exact, counts, statistics)
+        if statistics == "matched":
+            moments = match(self.network, self.anchors, prepared, study.batch, exact)
+        else:
+            moments = choose_moments(self.network, exact, counts, statistics)
         z = encode(self.network, prepared, moments, study.batch)
         self.coverage = prepared.coverage
         key = key_added or self.settings["key_added"]
@@ -228,17 +236,16 @@ class Scalex(FittedModel):
             batches=batches,
         )
 
-    def _moments(self, statistics: str) -> Moments:
-        """Statistics of the reference's batches."""
-        return choose_moments(self.network, self.exact, self.counts, statistics)
-
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
         plain, arrays = self.pipeline.state()
         weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}
         own = {
             "counts": self.counts,
-            "exact.mean": self.exact.mean.numpy(),
-            "exact.variance": self.exact.variance.numpy(),
+            "moments.mean": self.moments.mean.numpy(),
+            "moments.variance": self.moments.variance.numpy(),
+            "anchors.centres": self.anchors.centres,
+            "anchors.hidden": self.anchors.hidden.numpy(),
+            "anchors.within": self.anchors.within.numpy(),
         }
         names = {
             "universe": plain["universe"],
@@ -267,9 +274,11 @@ class Scalex(FittedModel):
             "per_batch": settings["scaling"] == "batch",
             **names,
         }
-        exact = Moments(torch.from_numpy(arrays["exact.mean"]), torch.from_numpy(arrays["exact.variance"]))
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        moments = Moments(tensors["moments.mean"], tensors["moments.variance"])
+        anchors = Anchors(arrays["anchors.centres"], tensors["anchors.hidden"], tensors["anchors.within"])
         return cls(
             manifest=manifest, network=network.eval(), pipeline=Pipeline.from_state(plain, arrays),
-            batches=Categories(tuple(names["batches"])), counts=arrays["counts"], exact=exact,
+            batches=Categories(tuple(names["batches"])), counts=arrays["counts"], moments=moments, anchors=anchors,
             cells=pd.Index(names["cells"]), latent=arrays["latent"], history=pd.DataFrame(),
         )  # fmt: skip

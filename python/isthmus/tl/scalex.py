@@ -18,6 +18,7 @@ from isthmus.data.pipeline import PROFILES
 from isthmus.data.study import VALUES, warn_single_batch
 from isthmus.models import SCALEX
 from isthmus.tl._inference import choose_moments, encode, mean_by_batch, moments_of_batches, nats_of_means
+from isthmus.tl._matching import find_anchors
 from isthmus.tl._scalex import STATISTICS, Scalex
 from isthmus.tl.fitted import new_manifest
 from isthmus.train import Options, train
@@ -30,7 +31,7 @@ PRESETS = {
     # the limit of what it does with mini-batches of one batch
     "reference": {
         "learning_rate": 2e-4, "weight_decay": 5e-4, "batch_size": 64, "max_steps": 30_000, "schedule": "constant",
-        "early_stopping": False, "feature_dropout": 0.0, "start": "zero", "statistics": "exact",
+        "early_stopping": False, "kl_weight": 0.5, "feature_dropout": 0.0, "start": "zero", "statistics": "exact",
         "scaling": "global", "precision": "32-true",
     },
 }  # fmt: skip
@@ -104,7 +105,7 @@ class Settings:
 
     def plain(self) -> Settings:
         """The same with Python's own numbers, whatever NumPy or R gave: they go into JSON and h5ad files."""
-        kinds = {"int": int, "int | None": int, "float": float, "bool": bool}
+        kinds = {"int": int, "int | None": int, "float": float, "float | None": float, "bool": bool}
         given = {field.name: (field.type, getattr(self, field.name)) for field in fields(self)}
         numbers = {
             name: kinds[kind](value) for name, (kind, value) in given.items() if kind in kinds and value is not None
@@ -127,10 +128,10 @@ def scalex(
     scaling: str = "batch",
     n_latent: int = 10,
     n_hidden: int = 1024,
-    kl_weight: float = 0.5,
+    kl_weight: float = 0.3,
     feature_dropout: float = 0.5,
     start: str = "mean",
-    statistics: str = "shrunk",
+    statistics: str = "matched",
     preset: str = "default",
     max_steps: int | None = None,
     batch_size: int = 64,
@@ -138,7 +139,7 @@ def scalex(
     weight_decay: float | None = None,
     schedule: str = "cosine",
     validation_fraction: float = 0.1,
-    early_stopping: bool = True,
+    early_stopping: bool = False,
     accelerator: str = "auto",
     devices: int | str = 1,
     precision: str = "auto",
@@ -177,8 +178,9 @@ def scalex(
     start
         ``"mean"``: the decoder begins at each batch's mean expression. ``"zero"``: at one half, as in the paper.
     statistics
-        What the encoder is normalised with at inference: each batch's exact statistics (``"exact"``), those of
-        training (``"running"``), or a mixture that trusts small batches less (``"shrunk"``).
+        What the encoder is normalised with at inference. ``"matched"``: what each batch does to groups of similar
+        cells (:mod:`isthmus.tl._matching`). ``"exact"``: statistics of each whole batch, the limit of what the
+        authors' code does. ``"running"``: those of the whole reference. ``"shrunk"``: between these two.
     preset
         ``"reference"``: the authors' optimisation settings (30,000 steps of 64 cells, constant rate 2e-4), which
         replace the arguments they concern.
@@ -261,7 +263,11 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
     history = _train(network, study, prepared, replace(settings, weight_decay=decay), progress, checkpoint)
     exact = moments_of_batches(network, prepared, study.batch, n_batches)
     network.encoder.settle(exact.pooled(torch.from_numpy(counts / counts.sum()).float()))
-    latent = encode(network, prepared, choose_moments(network, exact, counts, settings.statistics), study.batch)
+    anchors, matched = find_anchors(network, prepared, study.batch, exact, settings.seed)
+    moments = (
+        matched if settings.statistics == "matched" else choose_moments(network, exact, counts, settings.statistics)
+    )
+    latent = encode(network, prepared, moments, study.batch)
     plain, _ = pipeline.state()
     facts = {
         "n_cells": study.n_cells,
@@ -272,7 +278,8 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
     }
     return Scalex(
         manifest=new_manifest("scalex", asdict(settings), facts, latent), network=network, pipeline=pipeline,
-        batches=study.batches, counts=counts, exact=exact, cells=pd.Index(study.cells), latent=latent, history=history,
+        batches=study.batches, counts=counts, moments=moments, anchors=anchors,
+        cells=pd.Index(study.cells), latent=latent, history=history,
     )  # fmt: skip
 
 
@@ -300,5 +307,5 @@ def _train(
 
 
 def default_steps(n_cells: int, batch_size: int) -> int:
-    """Steps for a study of this size: 2,500, or ten epochs where that is more, but 30,000 at the most."""
-    return int(np.clip(10 * n_cells / batch_size, 2_500, 30_000))
+    """Steps for a study of this size: 1,500, or ten epochs where that is more, but 30,000 at the most."""
+    return int(np.clip(10 * n_cells / batch_size, 1_500, 30_000))
