@@ -13,6 +13,7 @@
 #' * [transferLabels()] gives them the labels of their reference neighbours.
 #' * [imputeAssay()] adds denoised, batch-free values.
 #' * [isthmusModel()], [saveModel()] and [loadModel()] handle the fitted model.
+#' * [writeReport()] shows it all on one HTML page.
 #' * [readStudy()] and [writeStudy()] exchange `.h5ad` files with Python.
 #' * [simulateMultiome()] makes example data with a known truth.
 #'

@@ -86,8 +86,8 @@ def test_the_page_stands_alone_and_says_its_pictures_in_words(page):
     for section in ("Batches", "Labels", "Scores", "Query", "Training", "How it was made"):
         assert section in seen.headings
     assert seen.elsewhere == []
-    assert len(seen.images) == 6
-    assert len({image["alt"] for image in seen.images}) == 6
+    assert len(seen.images) == 5 + 3  # maps, and a curve for the loss and each of its terms
+    assert len({image["alt"] for image in seen.images}) == 8
     for image in seen.images:
         kind, _, data = image["src"].partition(",")
         assert kind == "data:image/png;base64"

@@ -131,7 +131,7 @@ test_that("the real core writes a page with its pictures inside", {
         writeReport(reference, query, file, labels = "cell_type", title = "mine", facts = list(lab = "ours"))
     )
     page <- paste(readLines(file, encoding = "UTF-8"), collapse = "\n")
-    expect_length(gregexpr("data:image/png;base64,", page, fixed = TRUE)[[1]], 6L)
+    expect_length(gregexpr("data:image/png;base64,", page, fixed = TRUE)[[1]], 8L)
     expect_match(page, "<h1>mine</h1>", fixed = TRUE)
     expect_match(page, "<th scope=\"row\">lab</th><td>ours</td>", fixed = TRUE)
     expect_match(page, "Against the query&#x27;s own labels|Against the query's own labels")

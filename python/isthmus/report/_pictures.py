@@ -66,13 +66,15 @@ def query_map(
     return _png(figure)
 
 
-def training_curve(history: pd.DataFrame) -> str:
-    """Every term of the loss over the epochs; PNG in base64."""
+def training_curves(history: pd.DataFrame) -> dict[str, str]:
+    """Every term of the loss over the epochs, the whole loss first; PNGs in base64."""
     terms = [c.removeprefix("train_") for c in history.columns if c.startswith("train_")]
-    terms.sort(key=lambda term: term not in ("loss", "total"))
-    figure = _figure((3.2 * len(terms) + 0.4, 3.0))
-    pl.history(history, terms, axes=list(figure.subplots(1, len(terms), squeeze=False)[0]))
-    return _png(figure)
+    pictures = {}
+    for term in sorted(terms, key=lambda term: term not in ("loss", "total")):
+        figure = _figure((4.0, 3.0))
+        pl.history(history, [term], axes=[figure.subplots()])
+        pictures[term] = _png(figure, legend=True)
+    return pictures
 
 
 def _rows(xy: NDArray[np.floating]) -> list[str]:
@@ -84,10 +86,10 @@ def _figure(size: tuple[float, float]) -> Figure:
     return require("matplotlib.figure", extra="plot").Figure(figsize=size, layout="constrained")
 
 
-def _png(figure: Figure) -> str:
-    for ax in figure.axes:
-        box = ax.get_legend()
-        if box is not None and len(figure.axes) == 1:
+def _png(figure: Figure, legend: bool = False) -> str:
+    """The picture; without its legend where that is text of the page."""
+    for box in [] if legend else [ax.get_legend() for ax in figure.axes]:
+        if box is not None:
             box.remove()
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=_DPI, facecolor="white")

@@ -93,7 +93,7 @@ def _query(page: Page) -> str:
     alt = f"UMAP of {len(query.z):,} query cells over {len(below):,} grey reference cells" + (
         "" if groups is None else f", in the colours of {_several(len(groups.categories), 'transferred label')}"
     )
-    caption = f"The reference is grey; every cell has its place of the maps above. {_sampled(query, 'drawn')}"
+    caption = f"The reference in grey, at the places of the maps above. {_sampled(query, 'drawn')}"
     beside = "" if groups is None else _tables.labels_table(query, page.colors)
     parts = [
         _coverage(page),
@@ -142,13 +142,13 @@ def _training(page: Page) -> str:
     history = page.model.history
     if history.empty:
         return ""
-    png = _pictures.training_curve(history)
     best = best_epoch(history)
     text = f"{_several(int(history['epoch'].iloc[-1]), 'epoch')} in {history['seconds'].sum():,.0f} seconds."
     if best is not None:
         text += f" The weights of epoch {best:g} were kept, where the loss of the held-out cells is least."
-    alt = f"Loss in nats per cell over {len(history)} recorded epochs, one panel a term, training and held-out cells"
-    body = f"<p>{text}</p>{_note(page, 'training')}{_figure(png, alt, 'Nats per cell.', 'wide')}"
+    alt = f"in nats per cell over {len(history)} recorded epochs, training and held-out cells"
+    curves = [_figure(png, f"{term} {alt}") for term, png in _pictures.training_curves(history).items()]
+    body = f'<p>{text} In nats per cell.</p>{_note(page, "training")}<div class="triple">{"".join(curves)}</div>'
     return _section("Training", body)
 
 
@@ -187,9 +187,9 @@ def _note(page: Page, section: str) -> str:
     return f"<p>{escape(page.notes[section])}</p>" if page.notes.get(section) else ""
 
 
-def _figure(png: str, alt: str, caption: str = "", kind: str = "") -> str:
+def _figure(png: str, alt: str, caption: str = "") -> str:
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure class="{kind}"><img alt="{escape(alt)}" src="data:image/png;base64,{png}">{below}</figure>'
+    return f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{png}">{below}</figure>'
 
 
 def _legend(groups: pd.Categorical, colors: Mapping[Any, str]) -> str:
