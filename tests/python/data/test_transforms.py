@@ -125,19 +125,43 @@ def test_named_features_that_cannot_be_used(refused):
         transforms.named_features(features, [], x)
 
 
-@pytest.mark.parametrize("per_batch", [False, True])
-def test_largest_values_become_one(rng, per_batch):
+@pytest.fixture
+def uneven(rng):
+    """Values of very different size, one feature empty, and two batches of 30 and 10 cells."""
     dense = rng.random((40, 6)) * [1, 5, 0, 9, 2, 3] * (rng.random((40, 6)) < 0.6)
-    batch = np.arange(40) % 2
-    x = sp.csr_matrix(dense.astype(np.float32))
-    scale = MaxAbs.fit(x, batch, 2, per_batch)
-    mine = scale.apply(x, batch).toarray()
-    expected = np.zeros_like(dense)
-    for rows in (batch == 0, batch == 1) if per_batch else (slice(None),):
-        largest = dense[rows].max(axis=0)
-        expected[rows] = np.divide(dense[rows], largest, out=np.zeros_like(dense[rows]), where=largest > 0)
-        assert set(mine[rows].max(axis=0)) == {0, 1}  # the third feature is empty
-    np.testing.assert_allclose(mine, expected, rtol=1e-6)
+    return dense.astype(np.float32), np.array([0] * 30 + [1] * 10)
+
+
+def test_largest_values_become_one(uneven):
+    dense, batch = uneven
+    scale = MaxAbs.fit(sp.csr_matrix(dense), batch, 2)
+    mine = scale.apply(sp.csr_matrix(dense), batch).toarray()
+    largest = dense.max(axis=0)
+    np.testing.assert_allclose(mine, np.divide(dense, largest, out=np.zeros_like(dense), where=largest > 0), rtol=1e-6)
+    assert set(mine.max(axis=0)) == {0, 1}
+    assert not scale.per_batch
+
+
+def test_a_batchs_own_scale_is_drawn_to_that_of_all_cells(uneven):
+    dense, batch = uneven
+    scale = MaxAbs.fit(sp.csr_matrix(dense), batch, 2, per_batch=True)
+    overall = dense.max(axis=0)
+    for code, n in ((0, 30), (1, 10)):
+        w = n / (n + transforms.CELLS_FOR_SCALE)
+        expected = w * dense[batch == code].max(axis=0) + (1 - w) * overall
+        np.testing.assert_allclose(scale.largest[code], expected, rtol=1e-6)
+    assert scale.per_batch
+    np.testing.assert_allclose(scale.overall, overall, rtol=1e-6)  # the group that holds the largest value keeps it
+    mine = scale.apply(sp.csr_matrix(dense), batch).toarray()
+    expected = np.divide(dense, scale.largest[batch], out=np.zeros_like(dense), where=scale.largest[batch] > 0)
+    np.testing.assert_allclose(mine, np.minimum(expected, 1), rtol=1e-6)
+
+
+def test_new_batches_are_drawn_to_the_scale_that_is_given(uneven):
+    dense, batch = uneven
+    given = MaxAbs.fit(sp.csr_matrix(dense), batch, 2, per_batch=True, overall=np.full(6, 100.0))
+    w = 30 / (30 + transforms.CELLS_FOR_SCALE)
+    np.testing.assert_allclose(given.largest[0], w * dense[:30].max(axis=0) + (1 - w) * 100, rtol=1e-6)
 
 
 def test_a_query_beyond_the_reference_is_clipped_and_an_unseen_feature_stays_zero():

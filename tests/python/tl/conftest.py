@@ -8,22 +8,27 @@ import pytest
 
 import isthmus as im
 
+# all that decides the numbers is named here: the defaults may change, the tests stay
 QUICK = {
-    "max_steps": 60,
-    "n_features": 120,
-    "n_hidden": 24,
-    "n_latent": 5,
-    "batch_size": 64,
-    "progress": "silent",
-    "compile": False,
-}
+    "max_steps": 100, "n_features": 120, "n_hidden": 32, "n_latent": 5, "batch_size": 64, "learning_rate": 5e-3,
+    "weight_decay": 0.0, "schedule": "constant", "feature_dropout": 0.0, "scaling": "batch", "statistics": "exact",
+    "progress": "silent", "compile": False,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def whole():
     """Cells of four types in three batches; the third is kept for queries."""
     return im.data.simulate(
-        n_cells=450, n_genes=250, n_types=4, n_batches=3, modalities="rna", type_strength=2.5, atac_only_pairs=0, seed=8
+        n_cells=450,
+        n_genes=250,
+        n_types=4,
+        n_batches=3,
+        modalities="rna",
+        type_strength=2.5,
+        rna_only_pairs=0,
+        atac_only_pairs=0,
+        seed=8,
     )["rna"]
 
 
@@ -58,6 +63,13 @@ def trained(whole):
 def model(trained):
     """The fitted model."""
     return trained[0]
+
+
+@pytest.fixture(scope="session")
+def unscaled(whole):
+    """A model with one scale for all batches and the running statistics: each cell is a matter of its own."""
+    adata = whole[whole.obs["batch"] != "batch3"].copy()
+    return im.tl.scalex(adata, "batch", **{**QUICK, "scaling": "global", "statistics": "running", "max_steps": 20})
 
 
 @pytest.fixture

@@ -48,8 +48,8 @@ def test_batches_can_be_imitated(model, fitted_adata, batch):
     np.testing.assert_allclose(model.impute(fitted_adata, batch=batch).X, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_each_batchs_own_scale_is_used(reference, quick):
-    model = im.tl.scalex(reference, "batch", scaling="batch", **{**quick, "max_steps": 20})
+def test_one_scale_for_all_batches_is_used_too(reference, quick):
+    model = im.tl.scalex(reference, "batch", **{**quick, "scaling": "global", "max_steps": 20})
     expected = (decoded(model, model.latent, 0) + decoded(model, model.latent, 1)) / 2
     np.testing.assert_allclose(model.impute(reference).X, expected, rtol=1e-3, atol=1e-5)
 
