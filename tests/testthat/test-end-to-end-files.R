@@ -17,7 +17,8 @@ test_that("a model in an rds file projects the same in a new session", {
     writeLines(script, file.path(folder, "script.R"))
     status <- system2(
         file.path(R.home("bin"), "Rscript"), c("--vanilla", shQuote(file.path(folder, "script.R"))),
-        stdout = FALSE, stderr = file.path(folder, "log"), env = sprintf("R_LIBS=%s", shQuote(paste(.libPaths(), collapse = ":")))
+        stdout = FALSE, stderr = file.path(folder, "log"),
+        env = sprintf("R_LIBS=%s", shQuote(paste(.libPaths(), collapse = ":")))
     )
     expect_identical(status, 0L, info = paste(readLines(file.path(folder, "log")), collapse = "\n"))
     here <- projectCells(x[-(1:5), ], readRDS(file.path(folder, "reference.rds")), verbose = FALSE)
@@ -85,7 +86,9 @@ test_that("h5ad files are written, read and run like the object", {
             as.matrix(SummarizedExperiment::assay(y, "counts")),
             as.matrix(SummarizedExperiment::assay(x, "counts"))
         )
-        expect_identical(as.data.frame(SummarizedExperiment::colData(y)), as.data.frame(SummarizedExperiment::colData(x)))
+        expect_identical(
+            as.data.frame(SummarizedExperiment::colData(y)), as.data.frame(SummarizedExperiment::colData(x))
+        )
     }
     expect_identical(embeddingOf(quickly(path)), embeddingOf(quickly(x)))
 })

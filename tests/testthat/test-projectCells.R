@@ -47,7 +47,9 @@ test_that("the coverage is recorded", {
 test_that("the coverage is said, unless quiet", {
     localCore()
     reference <- fitted(smallSCE())
-    expect_message(projectCells(smallSCE()[-1, ], reference), "19 of the model's 20 features were found .95 %.")
+    expect_message(
+        projectCells(smallSCE()[-1, ], reference), "19 of the model's 20 features were found .95 %."
+    )
     expect_no_message(projectCells(smallSCE(), reference, verbose = FALSE))
 })
 

@@ -103,7 +103,9 @@ test_that("a command is logged as Seurat logs its own, without the data of do.ca
     y <- suppressMessages(do.call("runSCALEX", list(x, batch = "donor", n_features = 5, n_latent = 2)))
     command <- slot(y, "commands")[["runSCALEX.RNA"]]
     expect_s4_class(command, "SeuratCommand")
-    expect_identical(command@call.string, "runSCALEX(Seurat, batch = \"donor\", n_features = 5, n_latent = 2)")
+    expect_identical(
+        command@call.string, "runSCALEX(Seurat, batch = \"donor\", n_features = 5, n_latent = 2)"
+    )
     expect_identical(command@params$n_latent, 2L)
     expect_output(print(command), "n_latent : 2")
 })
