@@ -17,6 +17,9 @@ import typer
 from isthmus._errors import InputError, TrainingError
 from isthmus.data.categories import shorten
 
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+OPTIONS = {"file", "batch_key"}  # have options of their own
+
 app = typer.Typer(help="Integration models for single cells.", no_args_is_help=True, add_completion=False)
 
 Input = Annotated[Path, typer.Argument(help=".h5ad file, or an exchange folder")]
@@ -43,13 +46,16 @@ def fit(
     if _served(input):
         return
     import isthmus as im
+    from isthmus.tl._store import check_target
 
     _demand(model, "--model", "the folder to save the model in")
     if system not in ("scalex",):
         raise InputError("--system scalex", f"'{system}'", "name a system that this version has")
     verb = getattr(im.tl, system)
+    settings = _settings(set, verb)
+    check_target(model)  # now, not after the training
     adata = _read(input)
-    fitted = verb(adata, batch_key=batch, **_settings(set, verb))
+    fitted = verb(adata, batch_key=batch, **settings)
     fitted.save(model)
     _write(adata, output or input.with_suffix(f".{system}.h5ad"))
     print(f"model: {model}")
@@ -92,7 +98,9 @@ def labels(
         )
     fitted = im.load(model)
     adata = _read(input)
-    fitted.transfer_labels(adata, obs[column], batch_key=batch, **_settings(set, fitted.transfer_labels))
+    fitted.transfer_labels(
+        adata, obs[column], batch_key=batch, **_settings(set, fitted.transfer_labels, fitted.project)
+    )
     _write(adata, output or input.with_suffix(".labels.h5ad"))
 
 
@@ -106,7 +114,7 @@ def impute(input: Input, model: Model = None, output: Output = None, set: Set = 
     _demand(model, "--model", "the folder of a saved model")
     fitted = im.load(model)
     target = output or input.with_suffix(".imputed.h5ad")
-    fitted.impute(_read(input), file=target, **_settings(set, fitted.impute))
+    fitted.impute(_read(input), file=target, **_settings(set, fitted.impute, fitted.project))
     print(f"wrote {target}")
 
 
@@ -121,7 +129,7 @@ def info(model: Annotated[Path, typer.Argument(help="Folder of a saved model")])
 def main() -> None:
     """Run the command line; what the user can mend is said without a traceback."""
     try:
-        app(standalone_mode=False)
+        status = app(standalone_mode=False)  # newer versions of typer return an exit where older ones raise it
     except (InputError, TrainingError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -129,12 +137,16 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.Abort:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if not hasattr(error, "show"):  # not a mistake in the command line, which can show itself
             raise
         error.show()
         sys.exit(2)
+    if status == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    if status:
+        sys.exit(status)
 
 
 def _served(input: Path) -> bool:
@@ -152,7 +164,12 @@ def _read(path: Path) -> Any:
 
     if not path.is_file():
         raise InputError("an .h5ad file", f"no file '{path}'", "check the path")
-    return anndata.read_h5ad(path)
+    try:
+        return anndata.read_h5ad(path)
+    except (OSError, KeyError) as error:
+        raise InputError(
+            "an .h5ad file", f"something else in '{path}'", "write it with AnnData.write_h5ad()"
+        ) from error
 
 
 def _write(adata: Any, path: Path) -> None:
@@ -169,13 +186,14 @@ def _demand(value: object, option: str, what: str) -> None:
         raise InputError(f"{option}, {what}", "nothing", f"add {option}")
 
 
-def _settings(given: list[str] | None, verb: Any) -> dict[str, Any]:
-    """``name=value`` pairs as keyword arguments of ``verb``; values are JSON where they can be, else text."""
-    known = set(inspect.signature(verb).parameters)
+def _settings(given: list[str] | None, *verbs: Any) -> dict[str, Any]:
+    """``name=value`` pairs as keyword arguments of ``verbs``; values are JSON where they can be, else text."""
+    parameters = [one for verb in verbs for one in inspect.signature(verb).parameters.values()]
+    known = {one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY} - OPTIONS
     out: dict[str, Any] = {}
     for pair in given or []:
         name, equals, value = pair.partition("=")
-        if not equals or (name not in known and "settings" not in known):
+        if not equals or name not in known:
             raise InputError(
                 f"--set NAME=VALUE with one of the settings {shorten(sorted(known), 40)}",
                 f"'{pair}'",

@@ -211,7 +211,7 @@ class Scalex(FittedModel):
         """Codes of the batches to decode as."""
         if batch is None or (isinstance(batch, str) and batch == "average" and batch not in self.batches.names):
             return list(range(len(self.batches)))
-        names = [batch] if isinstance(batch, str) else list(batch)
+        names = [batch] if np.isscalar(batch) else list(batch)
         if not names:
             raise InputError("at least one batch to imitate", "none", "name one, or give batch=None for their average")
         return [int(code) for code in self.batches.encode(names)]

@@ -55,17 +55,22 @@ class Manifest(BaseModel):
     files: dict[str, str] = {}
 
 
-def write(folder: str | Path, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> None:
-    """Write a model folder; an older model in the same place is replaced as a whole, anything else is refused."""
+def check_target(folder: str | Path) -> Path:
+    """A model may be written here: nothing else stands in the place, which is replaced as a whole."""
     target = Path(folder)
     present = {path.name for path in target.iterdir()} if target.is_dir() else set()
-    if target.is_file() or present - {MANIFEST, NAMES, ARRAYS}:  # the folder is replaced as a whole
+    if target.is_file() or present - {MANIFEST, NAMES, ARRAYS}:
         raise InputError(
             "a new folder, or one that holds a model and nothing else",
             f"other things in '{folder}'",
             "name a folder that does not exist yet",
         )
-    with atomic_path(target) as temporary:
+    return target
+
+
+def write(folder: str | Path, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> None:
+    """Write a model folder; an older model in the same place is replaced as a whole, anything else is refused."""
+    with atomic_path(check_target(folder)) as temporary:
         temporary.mkdir()
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary / ARRAYS)
         (temporary / NAMES).write_text(json.dumps(names), encoding="utf-8")

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import isthmus as im
+from isthmus import cli
+
+QUICK = [
+    "--set", "max_steps=10", "--set", "n_features=60", "--set", "n_hidden=8", "--set", "n_latent=3",
+    "--set", "batch_size=32", "--set", "progress=silent", "--set", "compile=false",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A reference and a query on disk."""
+    folder = tmp_path_factory.mktemp("files")
+    rna = im.data.simulate(n_cells=200, n_genes=100, n_types=3, n_batches=3, modalities="rna", seed=1)["rna"]
+    rna[rna.obs["batch"] != "batch3"].copy().write_h5ad(folder / "reference.h5ad")
+    rna[rna.obs["batch"] == "batch3"].copy().write_h5ad(folder / "query.h5ad")
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """``run("fit", ...)``: exit status, standard output, standard error."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, words)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def fitted(files, run, tmp_path):
+    """Folder of a model that the command line fitted."""
+    status, *said = run(
+        "fit",
+        files / "reference.h5ad",
+        "--model",
+        tmp_path / "model",
+        "--batch",
+        "batch",
+        "--output",
+        tmp_path / "r.h5ad",
+        *QUICK,
+    )
+    assert status == 0, said
+    return tmp_path / "model"
+
+
+def test_fit_is_the_python_verb(files, fitted, tmp_path):
+    adata = ad.read_h5ad(files / "reference.h5ad")
+    settings = {"max_steps": 10, "n_features": 60, "n_hidden": 8, "n_latent": 3, "batch_size": 32, "compile": False}
+    im.tl.scalex(adata, "batch", progress="silent", **settings)
+    written = ad.read_h5ad(tmp_path / "r.h5ad")
+    np.testing.assert_array_equal(written.obsm["X_scalex"], adata.obsm["X_scalex"])
+    assert im.load(fitted).manifest.id == adata.uns["scalex"]["id"]
+
+
+def test_project_label_impute_and_tell(files, fitted, run, tmp_path):
+    query, out, model = files / "query.h5ad", tmp_path / "out.h5ad", im.load(fitted)
+    adata = ad.read_h5ad(query)
+
+    status, said, _ = run("project", query, "--model", fitted, "--output", out)
+    assert status == 0
+    assert "found 60 of the model's 60 features" in said
+    np.testing.assert_array_equal(ad.read_h5ad(out).obsm["X_scalex"], model.project(adata.copy()))
+
+    words = [
+        "--reference",
+        files / "reference.h5ad",
+        "--column",
+        "cell_type",
+        "--set",
+        "k=7",
+        "--set",
+        "statistics=running",
+    ]
+    assert run("labels", query, "--model", fitted, "--output", out, *words)[0] == 0
+    labels = ad.read_h5ad(files / "reference.h5ad").obs["cell_type"]
+    expected = model.transfer_labels(adata.copy(), labels, k=7, statistics="running")
+    assert ad.read_h5ad(out).obs["scalex_label"].tolist() == expected["label"].tolist()
+
+    assert run("impute", query, "--model", fitted, "--output", out, "--set", 'batch="batch1"')[0] == 0
+    np.testing.assert_array_equal(ad.read_h5ad(out).X, model.impute(adata.copy(), batch="batch1").X)
+
+    status, said, _ = run("info", fitted)
+    assert status == 0
+    assert json.loads(said)["facts"]["n_cells"] == model.latent.shape[0]
+
+
+def test_outputs_lie_beside_inputs_unless_named(files, fitted, run):
+    assert run("project", files / "query.h5ad", "--model", fitted)[0] == 0
+    assert (files / "query.projected.h5ad").is_file()
+
+
+def test_an_interrupt_is_no_traceback(files, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(im.tl, "scalex", _interrupted)
+    status, _, said = run("fit", files / "reference.h5ad", "--model", tmp_path / "m", "--batch", "batch")
+    assert status == 130
+    assert "Traceback" not in said
+    assert not (tmp_path / "m").exists()
+
+
+def _interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["fit", "{reference}", "--batch", "batch"], "Expected --model"),
+        (["fit", "{folder}/none.h5ad", "--model", "{new}"], "Found no file"),
+        (["fit", "{text}", "--model", "{new}"], "Found something else in"),
+        (["fit", "{reference}", "--model", "{new}", "--batch", "donor"], "Found no column 'donor'"),
+        (["fit", "{reference}", "--model", "{new}", "--system", "oracle"], "Found 'oracle'"),
+        (["fit", "{reference}", "--model", "{new}", "--set", "n_latents=3"], "Found 'n_latents=3'"),
+        (["fit", "{reference}", "--model", "{new}", "--set", "n_latent"], "Found 'n_latent'"),
+        (["fit", "{reference}", "--model", "{new}", "--set", "adata=3"], "Found 'adata=3'"),
+        (["fit", "{reference}", "--model", "{folder}", "--batch", "batch"], "Found other things in"),
+        (["project", "{query}", "--model", "{folder}"], "Expected the folder of a saved model"),
+        (["labels", "{query}", "--model", "{new}"], "Expected --reference"),
+        (
+            ["labels", "{query}", "--model", "{new}", "--reference", "{reference}", "--column", "kind"],
+            "a column 'kind' of labels",
+        ),
+        (["info", "{new}"], "no manifest.json"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_mistakes_are_answered_in_three_lines(files, run, tmp_path, words, found):
+    (tmp_path / "text.h5ad").write_text("no such format")
+    places = {
+        "folder": files, "reference": files / "reference.h5ad", "query": files / "query.h5ad", "new": tmp_path / "new",
+        "text": tmp_path / "text.h5ad",
+    }  # fmt: skip
+    status, _, said = run(*[word.format(**places) for word in words])
+    assert status == 2
+    assert found in said
+    assert [line.split()[0] for line in said.strip().splitlines()] == ["Expected", "Found", "Remedy:"]
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("setting", ["nonsense=1", "query=1", "file=x", "settings=1"])
+def test_only_settings_that_exist_are_taken(files, fitted, run, setting):
+    for verb in ("project", "impute"):
+        status, _, said = run(verb, files / "query.h5ad", "--model", fitted, "--set", setting)
+        assert status == 2
+        assert f"Found '{setting}'" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(["--help"], 0), (["nothing"], 2), (["fit"], 2), (["fit", "x", "--what"], 2)]
+)
+def test_the_command_line_explains_itself(run, words, status):
+    ended, out, said = run(*words)
+    assert ended == status
+    assert "Usage" in out + said
+    assert "Traceback" not in said
+
+
+def test_an_exchange_folder_is_served(run, tmp_path, monkeypatch):
+    from isthmus.bridge import exchange
+
+    (tmp_path / "request.json").write_text("{}")
+    served = []
+    monkeypatch.setattr(exchange, "serve", lambda folder: served.append(Path(folder)) or 3)
+    for verb in ("fit", "project", "labels", "impute"):
+        assert run(verb, tmp_path)[0] == 3
+    assert served == [tmp_path] * 4
