@@ -22,8 +22,8 @@
 #   vectors, lists, studies.
 .callCore <- function(verb, study = NULL, params = list(), transport = NULL) {
     if (!is.null(study)) .refuseStudy(study)
+    transport <- .chooseTransport(transport, study, params)
     params <- .paramsJson(params)
-    transport <- .chooseTransport(transport, study)
     reply <- switch(transport,
         inprocess = .callInProcess(verb, study, params),
         process = .callProcess(verb, study, params)

@@ -145,8 +145,8 @@ print.isthmusEnvironment <- function(x, ...) {
 #' that this R package carries, with the version of rpy2 that fits this R.
 #' isthmus finds the environment by itself afterwards.
 #'
-#' @param envdir Folder of the environment; the default is the one that isthmus
-#'   looks for.
+#' @param envdir Folder of the environment; `NULL` is the one that isthmus looks
+#'   for, in `tools::R_user_dir("isthmus", "data")`.
 #' @param extras Extras of the Python package: `"r"` for sharing memory with R,
 #'   `"plot"` for pictures, `"mudata"`, `"metrics"`, `"outofcore"`.
 #' @param python Python 3.11 or newer to make it with.
@@ -159,8 +159,9 @@ print.isthmusEnvironment <- function(x, ...) {
 #' @examples
 #' installIsthmus(dry_run = TRUE)
 #' @export
-installIsthmus <- function(envdir = .installFolder(), extras = "r", python = Sys.which("python3"),
+installIsthmus <- function(envdir = NULL, extras = "r", python = Sys.which("python3"),
                            torch = "torch>=2.6", dry_run = FALSE) {
+    if (is.null(envdir)) envdir <- .installFolder()
     known <- c("r", "plot", "mudata", "metrics", "outofcore")
     if (!is.character(extras) || !all(extras %in% known)) {
         .stopInput(

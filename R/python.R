@@ -24,7 +24,7 @@
             return(python)
         }
         problems <- c(problems, sprintf("%s (%s) has %s", candidates[[why]], why, problem))
-        if (why %in% .named) break
+        if (why %in% .namedByUser) break
     }
     .stopEnvironment(
         "a Python (3.11 or newer) with isthmus and its packages",
@@ -36,7 +36,7 @@
     )
 }
 
-.named <- c("option isthmus.python", "RETICULATE_PYTHON")
+.namedByUser <- c("option isthmus.python", "RETICULATE_PYTHON")
 
 # Candidates in the order of preference; the names say why.
 .pythonCandidates <- function() {
@@ -46,7 +46,7 @@
         "made by installIsthmus()" = .existing(.venvPython(.installFolder()))
     )
     found <- found[!vapply(found, is.null, logical(1))]
-    if (any(.named %in% names(found))) {
+    if (any(.namedByUser %in% names(found))) {
         return(found[1])
     }
     c(found, .otherPythons())
@@ -109,9 +109,14 @@
 }
 
 .askPython <- function(path) {
-    script <- file.path(.pythonSources(), "isthmus", "bridge", "probe.py")
+    sources <- .pythonSources()
+    script <- if (is.null(sources)) {
+        c("-m", "isthmus.bridge.probe")
+    } else {
+        shQuote(file.path(sources, "isthmus", "bridge", "probe.py"))
+    }
     out <- suppressWarnings(tryCatch(
-        system2(path, shQuote(script), stdout = TRUE, stderr = TRUE, env = .cleanEnvironment()),
+        system2(path, script, stdout = TRUE, stderr = TRUE, env = .cleanEnvironment()),
         error = function(condition) conditionMessage(condition)
     ))
     answer <- tryCatch(

@@ -1,7 +1,7 @@
 # Which transport: the user's word, else what a self-test finds, once a session.
 
 # @return "inprocess" or "process".
-.chooseTransport <- function(transport = NULL, study = NULL) {
+.chooseTransport <- function(transport = NULL, study = NULL, params = list()) {
     asked <- if (is.null(transport)) getOption("isthmus.transport") else transport
     if (!is.null(asked)) {
         .refuseTransport(asked)
@@ -17,6 +17,10 @@
             "isthmus: HDF5-backed assays go to a separate Python process, ",
             "block by block."
         )
+        return("process")
+    }
+    if (is.numeric(params$devices) && isTRUE(params$devices[1] > 1)) {
+        # Training on several devices starts further Pythons, which must not be copies of R.
         return("process")
     }
     test <- .selfTest()
@@ -74,7 +78,6 @@
 .runSelfTest <- function() {
     .refuseReticulate()
     python <- .hostPython()
-    .session$host <- python
     .pythonSession()
     .tryMatrix()
     list(ok = TRUE, python = python$path)

@@ -97,25 +97,28 @@
 .childAlive <- function(child) {
     pid <- .childPid(child)
     if (is.null(pid)) {
-        return(difftime(Sys.time(), child$started, units = "secs") < 10)
+        return(difftime(Sys.time(), child$started, units = "secs") < 60)
     }
     tools::pskill(pid, 0L)
 }
 
-# End this one process, if it still runs: politely, then for certain.
+# End this one process, if it still runs: politely, then for certain. The shell
+# writes the status last; the folder can go once it is there.
 .endChild <- function(child) {
     pid <- .childPid(child)
-    if (is.null(pid) || file.exists(file.path(child$folder, "status"))) {
+    ended <- function() file.exists(file.path(child$folder, "status"))
+    if (is.null(pid) || ended()) {
         return(invisible(NULL))
     }
-    tools::pskill(pid, tools::SIGTERM)
-    for (i in seq_len(30L)) {
-        if (!tools::pskill(pid, 0L)) {
-            return(invisible(NULL))
+    for (signal in c(tools::SIGTERM, tools::SIGKILL)) {
+        tools::pskill(pid, signal)
+        for (i in seq_len(60L)) {
+            if (ended()) {
+                return(invisible(NULL))
+            }
+            Sys.sleep(0.05)
         }
-        Sys.sleep(0.1)
     }
-    tools::pskill(pid, tools::SIGKILL)
     invisible(NULL)
 }
 

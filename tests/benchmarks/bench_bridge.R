@@ -29,6 +29,17 @@ experiment <- function(cells, genes, per_cell) {
     sce
 }
 
+# All of the experiment as the verbs hand it over.
+studyOf <- function(sce) {
+    list(
+        assays = as.list(SummarizedExperiment::assays(sce, withDimnames = FALSE)), main = "counts",
+        obs = as.data.frame(SummarizedExperiment::colData(sce)),
+        var = data.frame(row.names = rownames(sce)),
+        reducedDims = as.list(SingleCellExperiment::reducedDims(sce, withDimnames = FALSE)),
+        altExps = list()
+    )
+}
+
 memory <- function(field) {
     line <- grep(paste0("^", field), readLines("/proc/self/status"), value = TRUE)
     as.numeric(gsub("[^0-9]", "", line)) / 1024
@@ -36,12 +47,7 @@ memory <- function(field) {
 
 routes <- list(
     "isthmus, as the verbs do" = function(sce) {
-        study <- list(
-            assays = as.list(SummarizedExperiment::assays(sce, withDimnames = FALSE)), main = "counts",
-            obs = as.data.frame(SummarizedExperiment::colData(sce)),
-            var = data.frame(row.names = rownames(sce)),
-            reducedDims = as.list(SingleCellExperiment::reducedDims(sce, withDimnames = FALSE)), altExps = list()
-        )
+        study <- studyOf(sce)
         isthmus:::.refuseStudy(study)
         assign("study", isthmus:::.plainStudy(study), envir = isthmus:::.bridge)
         reticulate::py_run_string(paste(
@@ -63,12 +69,7 @@ routes <- list(
         ))
     },
     "exchange folder" = function(sce) {
-        study <- list(
-            assays = as.list(SummarizedExperiment::assays(sce, withDimnames = FALSE)), main = "counts",
-            obs = as.data.frame(SummarizedExperiment::colData(sce)),
-            var = data.frame(row.names = rownames(sce)),
-            reducedDims = as.list(SingleCellExperiment::reducedDims(sce, withDimnames = FALSE)), altExps = list()
-        )
+        study <- studyOf(sce)
         folder <- tempfile()
         dir.create(folder)
         on.exit(unlink(folder, recursive = TRUE))
@@ -165,7 +166,10 @@ if (settings$route %in% names(routes)) {
     cat(sprintf("| Python alone | %.3f | 1.0 |\n", outside))
     for (route in c("product isthmus", "product plain")) {
         inside <- child(route)[1]
-        label <- if (route == "product isthmus") "inside R, as isthmus loads torch" else "inside R, plain import"
+        label <- switch(route,
+            "product isthmus" = "inside R, as isthmus loads torch",
+            "inside R, plain import"
+        )
         cat(sprintf("| %s | %.3f | %.1f |\n", label, inside, inside / outside))
     }
 }

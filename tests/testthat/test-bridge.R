@@ -56,7 +56,8 @@ for (transport in transports) {
         skip_if_no_bridge(transport)
         for (rows in list(1, 4, c(1, 5), integer())) {
             table <- columnKinds()[rows, , drop = FALSE]
-            study <- bridgeStudy(list(counts = sparseExample(30, 12)[, seq_along(rows), drop = FALSE]), obs = table)
+            counts <- sparseExample(30, 12)[, seq_along(rows), drop = FALSE]
+            study <- bridgeStudy(list(counts = counts), obs = table)
             back <- echo(study, transport = transport)$obs
             for (name in names(table)) {
                 expect_identical(back[[name]], table[[name]], info = paste(name, toString(rows)))

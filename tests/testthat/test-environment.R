@@ -80,7 +80,10 @@ test_that("an installation makes the environment, torch first, rpy2 pinned", {
     expect_match(text[4], "[r]'", fixed = TRUE)
     plain <- capture.output(installIsthmus("/e", extras = character(), python = "p", dry_run = TRUE))
     expect_false(any(grepl("rpy2", plain)))
-    expect_error(installIsthmus(extras = "everything", dry_run = TRUE), "everything", class = "isthmus_input_error")
+    expect_error(
+        installIsthmus(extras = "everything", dry_run = TRUE), "everything",
+        class = "isthmus_input_error"
+    )
     expect_error(installIsthmus(python = ""), "3.11", class = "isthmus_environment_error")
 })
 

@@ -4,7 +4,7 @@
 call <- function(transport, ...) isthmus:::.callCore("echo", NULL, list(...), transport)
 
 # A fresh R that runs `code` with isthmus loaded; what it printed, and its status.
-freshR <- function(code, ..., timeout = 120) {
+freshR <- function(code, ..., timeout = 900) {
     script <- withr::local_tempfile(fileext = ".R")
     writeLines(c("suppressMessages(library(isthmus))", code), script)
     out <- suppressWarnings(system2(
@@ -71,7 +71,8 @@ for (transport in transports) {
             withCallingHandlers(
                 isthmus:::.callCore("echo", study, list(lines = "working", seconds = 60), transport),
                 message = function(m) {
-                    system2("sh", c("-c", shQuote(sprintf("sleep 0.3; kill -INT %d", Sys.getpid()))), wait = FALSE)
+                    later <- sprintf("sleep 0.3; kill -INT %d", Sys.getpid())
+                    system2("sh", c("-c", shQuote(later)), wait = FALSE)
                     invokeRestart("muffleMessage")
                 }
             ),
@@ -92,6 +93,28 @@ test_that("both transports give the same", {
         obs = columnKinds()[1:12, ], reducedDims = list(PCA = matrix(rnorm(24), 12))
     )
     expect_identical(echo(study, transport = "inprocess"), echo(study, transport = "process"))
+})
+
+test_that("a fit gives the same numbers on both transports", {
+    skip_if_no_bridge("inprocess")
+    skip_if_no_bridge("process")
+    counts <- withr::with_seed(1, matrix(rpois(80 * 60, 2), 60))
+    study <- bridgeStudy(
+        list(counts = as(counts, "CsparseMatrix")),
+        obs = data.frame(batch = gl(2, 1, 80, c("a", "b")), row.names = sprintf("c%d", 1:80))
+    )
+    fit <- function(transport) {
+        folder <- withr::local_tempfile()
+        settings <- list(folder = folder, batch_key = "batch", max_steps = 20L, batch_size = 16L, seed = 3L)
+        suppressWarnings(suppressMessages(isthmus:::.callCore("fit", study, settings, transport)))
+    }
+    inside <- fit("inprocess")
+    outside <- fit("process")
+    expect_identical(dim(inside$embedding), c(80L, 10L))
+    expect_gt(stats::sd(inside$embedding), 0)
+    expect_equal(inside$embedding, outside$embedding, tolerance = 1e-5)
+    expect_identical(names(inside), names(outside))
+    expect_identical(names(inside$history), names(outside$history))
 })
 
 # --- in process --------------------------------------------------------------
@@ -180,6 +203,28 @@ test_that("loading the package starts no Python", {
     expect_true(any(grepl("started: FALSE", loaded$text)))
 })
 
+test_that("a Python that runs already and lacks isthmus is named, and another process helps", {
+    skip_if_no_bridge("process")
+    other <- "/usr/bin/python3"
+    skip_if_not(file.exists(other), "needs a second Python")
+    skip_if(is.null(isthmus:::.lacking(isthmus:::.askPython(other))), "needs a Python without isthmus")
+    found <- freshR(c(
+        sprintf("good <- '%s'", isthmus:::.findPython()$path),
+        sprintf("Sys.setenv(RETICULATE_PYTHON = '%s')", other),
+        "started <- try(reticulate::py_run_string('x = 1'), silent = TRUE)",
+        "if (inherits(started, 'try-error')) { cat('no start\\n'); quit() }",
+        "Sys.unsetenv('RETICULATE_PYTHON'); options(isthmus.python = good)",
+        "cat('answer:', isthmus:::.callCore('echo', NULL, list(a = 11L))$params$a, '\\n')",
+        "invisible(isthmusEnvironment())"
+    ))
+    skip_if(any(grepl("no start", found$text)), "the second Python does not start inside R")
+    text <- paste(found$text, collapse = "\n")
+    expect_match(text, "answer: 11", fixed = TRUE)
+    expect_match(text, "isthmus: a separate Python process is used", fixed = TRUE)
+    expect_match(text, "reticulate already runs /usr/bin/python3", fixed = TRUE)
+    expect_match(text, "restart R", fixed = TRUE)
+})
+
 # --- a separate process ------------------------------------------------------
 
 test_that("a child that is killed is reported with its signal", {
@@ -256,6 +301,11 @@ test_that("a failed self-test means a separate process, said once and why", {
     expect_silent(isthmus:::.chooseTransport())
     # Whoever insists hears why it cannot be.
     expect_error(isthmus:::.chooseTransport("inprocess"), "rpy2 is too new")
+})
+
+test_that("several devices mean a process of its own", {
+    withr::local_options(isthmus.transport = NULL)
+    expect_identical(isthmus:::.chooseTransport(NULL, NULL, list(devices = 2L)), "process")
 })
 
 test_that("large HDF5-backed assays go to a separate process", {

@@ -187,7 +187,7 @@ def slow_blas_warning(slowdown: float) -> str | None:
         return None
     return (
         "Expected torch to multiply matrices about as fast as NumPy.\n"
-        f"Found it {slowdown:.0f} times slower: torch was loaded before isthmus and uses R's BLAS.\n"
+        f"Found it {slowdown:.0f} times slower, on R's BLAS, as when something loads torch before isthmus does.\n"
         "Remedy: restart R and call isthmus before anything else that loads torch, "
         'or set options(isthmus.transport = "process").'
     )
