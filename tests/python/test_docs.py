@@ -82,6 +82,23 @@ def test_every_setting_that_a_departure_is_made_by_exists():
         assert name in settings | {"unknown_below", "k"}, name
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_page_of_the_model_folder_names_every_file_and_array(tmp_path):
+    from safetensors.numpy import load_file
+
+    import isthmus as im
+
+    cells = im.data.simulate(n_cells=200, n_genes=60, n_batches=2, modalities="rna")["rna"]
+    im.tl.scalex(cells, "batch", max_steps=2, n_hidden=8, progress="silent").save(tmp_path / "model")
+    page = (DOCS / "model-folder.md").read_text(encoding="utf-8")
+    written = {path.name for path in (tmp_path / "model").iterdir()}
+    arrays = load_file(tmp_path / "model" / "arrays.safetensors")
+    names = {"network.*" if name.startswith("network.") else name for name in arrays}
+    assert written | names == set(
+        re.findall(r"`([\w.*]+)`", " ".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))
+    )
+
+
 def test_pages_link_to_pages_that_exist():
     for page in PAGES:
         for target in re.findall(r"\]\(([\w./-]+\.md)", page.read_text(encoding="utf-8")):
