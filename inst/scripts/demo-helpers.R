@@ -35,7 +35,9 @@ demoNumber <- function(values, name, default) {
         return(default)
     }
     number <- suppressWarnings(as.numeric(values[[name]]))
-    if (is.na(number)) refuse(sprintf("a number for %s", name), values[[name]], sprintf("for example --%s=0", name))
+    if (is.na(number)) {
+        refuse(sprintf("a number for %s", name), values[[name]], sprintf("for example --%s=0", name))
+    }
     number
 }
 
@@ -73,8 +75,8 @@ bundledJob <- function(given) {
     file <- tempfile(fileext = ".h5ad")
     python <- isthmusEnvironment()$python$path
     script <- system.file("scripts", "pbmc-reference.py", package = "isthmus")
-    stopifnot("scanpy's data could not be read" = system2(python, shQuote(c("-W", "ignore", script, file))) == 0L)
-    # From the package itself: data() would need the whole of Seurat 5 to be attached.
+    status <- system2(python, shQuote(c("-W", "ignore", script, file)))
+    stopifnot("scanpy's data could not be read" = status == 0L)
     home <- new.env()
     utils::data("pbmc_small", package = "SeuratObject", envir = home)
     list(
@@ -92,27 +94,31 @@ bundledMarkers <- list(
 
 bundledNotes <- list(
     summary = paste(
-        "The reference is the labelled subset of 68,000 PBMC that comes with scanpy (Zheng et al. 2017): log-normalised",
-        "expression of 765 genes. The query is pbmc_small, which comes with SeuratObject: counts of 230 genes in 80",
-        "cells of another donor."
+        "The reference is the labelled subset of 68,000 PBMC that comes with scanpy (Zheng et al.",
+        "2017): log-normalised expression of 765 genes. The query is pbmc_small, which comes with",
+        "SeuratObject: counts of 230 genes in 80 cells of another donor."
     ),
     batches = paste(
-        "The batches are the eight 10x channels that one sample was loaded on. They differ little from the start, so",
-        "the maps before and after should look alike: this shows that nothing is lost, not that much is gained."
+        "The batches are the eight 10x channels that one sample was loaded on. They differ little",
+        "from the start, so the maps before and after should look alike: this shows that nothing is",
+        "lost, not that much is gained."
     ),
     labels = paste(
-        "The labels were given by similarity to sorted cells, not by hand. Neighbouring kinds of T cell overlap in",
-        "them; \"CD14+ Monocyte\" are mostly FCGR3A+ cells, and \"Dendritic\" are far more than blood holds: by their",
-        "genes most of these are classical monocytes. A query inherits such habits with the names."
+        "The labels were given by similarity to sorted cells, not by hand. Neighbouring kinds of T",
+        "cell overlap in them; \"CD14+ Monocyte\" are mostly FCGR3A+ cells, and \"Dendritic\" are far",
+        "more than blood holds: by their genes most of these are classical monocytes. A query",
+        "inherits such habits with the names."
     ),
     query = paste(
-        "Below 20 % projectCells() refuses unless told otherwise; the demo says min_coverage = 0.1, because the genes",
-        "that both sets hold were chosen for being variable and include the classical markers. Fine kinds of T cell",
-        "cannot be expected from so few genes and counts, and platelets are not in the reference at all."
+        "Below 20 % projectCells() refuses unless told otherwise; the demo says min_coverage = 0.1,",
+        "because the genes that both sets hold were chosen for being variable and include the",
+        "classical markers. Fine kinds of T cell cannot be expected from so few genes and counts, and",
+        "platelets are not in the reference at all."
     ),
     markers = paste(
-        "Platelets (PPBP) have no label in the reference, which does not measure that gene either. They should be",
-        "unknown; where a label's PPBP is not near zero, some of them were mistaken for it."
+        "Platelets (PPBP) have no label in the reference, which does not measure that gene either.",
+        "They should be unknown; where a label's PPBP is not near zero, some of them were mistaken",
+        "for it."
     )
 )
 
@@ -191,13 +197,15 @@ stepTimes <- function() {
     )
 }
 
+described <- function(x) sprintf("%s of %d cells", class(x)[1], ncol(x))
+
 sayWhere <- function(out, reference, query) {
     said <- c(
         "report.html" = "pictures, scores, coverage, versions: open it in a browser",
-        "reference.rds" = sprintf("%s of %d cells with its new reduction and the model", class(reference)[1], ncol(reference)),
+        "reference.rds" = paste(described(reference), "with its new reduction and the model"),
         "reference.h5ad" = "the same for Python",
         "query.rds" = if (!is.null(query)) {
-            sprintf("%s of %d cells with reduction, labels and imputed assay", class(query)[1], ncol(query))
+            paste(described(query), "with reduction, labels and imputed assay")
         },
         "model/" = "loadModel() in R, isthmus.load() in Python"
     )

@@ -26,7 +26,9 @@ own <- function(..., env = parent.frame()) {
 
 test_that("arguments are named, empty ones are not given, numbers are numbers", {
     expect_identical(demo$demoArguments(character()), list(seed = 0))
-    given <- demo$demoArguments(c("--data=a=b.h5ad", "--batch=the donor", "--query=", "--seed=3", "--min_coverage=0.1"))
+    given <- demo$demoArguments(c(
+        "--data=a=b.h5ad", "--batch=the donor", "--query=", "--seed=3", "--min_coverage=0.1"
+    ))
     expect_identical(given[order(names(given))], list(
         batch = "the donor", data = "a=b.h5ad", min_coverage = 0.1, seed = 3
     ))
@@ -68,7 +70,10 @@ test_that("labels and the query's batch are taken where they are obvious", {
     x$cell_type <- NULL
     query <- smallSCE()
     query$donor <- NULL
-    job <- own(data = saved(x), batch = "donor", query = saved(query), values = "lognorm", query_values = "counts")
+    job <- own(
+        data = saved(x), batch = "donor", query = saved(query),
+        values = "lognorm", query_values = "counts"
+    )
     expect_null(job$labels)
     expect_null(job$query_batch)
     expect_identical(job[c("values", "query_values")], list(values = "lognorm", query_values = "counts"))

@@ -49,7 +49,9 @@ test_that("reference and query cross as one study, whatever their classes", {
             )
             expect_identical(is.na(study$reducedDims$before[, 1]), rep(c(FALSE, TRUE), c(60, 10)))
             expect_identical(rownames(study$var), c("gene1", "gene11", "gene12"))
-            expect_identical(call$params$coverage, list(n_reference = 20, n_found = 15, share = 0.75, weighted = 0.8))
+            expect_identical(call$params$coverage, list(
+                n_reference = 20, n_found = 15, share = 0.75, weighted = 0.8
+            ))
         }
     }
 })
@@ -123,7 +125,9 @@ test_that("the real core writes a page with its pictures inside", {
     x <- smallSCE(nCells = 90L)
     query <- smallSCE(nCells = 30L, seed = 2L)
     colnames(query) <- paste0("new", 1:30)
-    reference <- runSCALEX(x, batch = "donor", max_steps = 20, n_hidden = 16, batch_size = 32, verbose = FALSE)
+    reference <- runSCALEX(x,
+        batch = "donor", max_steps = 20, n_hidden = 16, batch_size = 32, verbose = FALSE
+    )
     query <- projectCells(query, reference, verbose = FALSE)
     query <- transferLabels(query, reference, labels = "cell_type", verbose = FALSE)
     file <- withr::local_tempfile(fileext = ".html")
