@@ -56,6 +56,7 @@ class Column:
     zone: str | None = None
 
 
+@np.errstate(invalid="ignore")  # R's NA is a signalling NaN, which NumPy would report
 def decode(column: Column) -> Any:
     """Array for a pandas column; it owns its memory."""
     values = column.values

@@ -111,9 +111,7 @@ def to_r(adata: ad.AnnData) -> Any:
         except (InputError, TypeError, ValueError):
             left_out.append(str(name))
     if left_out:
-        warnings.warn(
-            f"left out of metadata, because R has no form for it: {', '.join(left_out)}", stacklevel=2
-        )
+        warnings.warn(f"left out of metadata, because R has no form for it: {', '.join(left_out)}", stacklevel=2)
     return RS4(_r("function(x, m) { S4Vectors::metadata(x) <- m; x }")(out, rvalues.named(plain)))
 
 
@@ -203,9 +201,7 @@ def _parts(sexp: Any, main: str | None = None) -> studies.Parts:
     if _is(sexp, "SingleCellExperiment"):
         for name, matrix in rvalues.items(_r(_REDUCED)(sexp)).items():
             reduced[name] = _reduced(matrix, name)
-        for name, other in rvalues.items(
-            _r("function(x) as.list(SingleCellExperiment::altExps(x))")(sexp)
-        ).items():
+        for name, other in rvalues.items(_r("function(x) as.list(SingleCellExperiment::altExps(x))")(sexp)).items():
             others[name] = _parts(other)
     cells, features = get("base", "colnames"), get("base", "rownames")
     obs = _frame(get("SummarizedExperiment", "colData"), cells)
@@ -223,9 +219,7 @@ def _from(sexp: Any, package: str, function: str) -> Any:
 
 def _assay(sexp: Any, i: int, name: str) -> Any:
     """Assay number ``i`` as (cells, features)."""
-    raw = _r("function(x, i) SummarizedExperiment::assay(x, i, withDimnames = FALSE)")(
-        sexp, ri.IntSexpVector([i])
-    )
+    raw = _r("function(x, i) SummarizedExperiment::assay(x, i, withDimnames = FALSE)")(sexp, ri.IntSexpVector([i]))
     plain = _plain(raw)
     if plain is None:
         raise InputError(
@@ -250,18 +244,14 @@ def _reduced(matrix: Any, name: str) -> tuple[np.ndarray, list[str] | None]:
     if plain is None or isinstance(plain, ri.SexpS4):
         plain = None if plain is None else ri.baseenv["as.matrix"](plain)
     if plain is None:
-        raise InputError(
-            "reduced dimensions of numbers", f"'{name}' of class {' / '.join(matrix.rclass)}", "drop it"
-        )
+        raise InputError("reduced dimensions of numbers", f"'{name}' of class {' / '.join(matrix.rclass)}", "drop it")
     columns = rvalues.strings(ri.baseenv["colnames"](matrix))
     return rvalues.tree_in(plain).T, columns
 
 
 def _frame(sexp: Any, names: Any = None) -> pd.DataFrame:
     """Table from a ``DataFrame`` or a ``data.frame``; Rle columns are unfolded."""
-    columns = rvalues.items(
-        _r("function(x) lapply(as.list(x), function(v) if (isS4(v)) as.vector(v) else v)")(sexp)
-    )
+    columns = rvalues.items(_r("function(x) lapply(as.list(x), function(v) if (isS4(v)) as.vector(v) else v)")(sexp))
     given = rvalues.strings(ri.baseenv["rownames"](sexp) if names is None else names)
     n = int(ri.baseenv["nrow"](sexp)[0])
     index = [str(i) for i in range(n)] if given is None else given

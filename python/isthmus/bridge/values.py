@@ -58,16 +58,13 @@ def frame_from(tree: Mapping[str, Any]) -> pd.DataFrame:
     """Table from ``list(names = character, columns = named list)``; the names become the index."""
     index = pd.Index(np.array(texts(tree["names"]), dtype=object))
     columns = tree["columns"] or {}
-    return pd.DataFrame(
-        {name: decode(column) for name, column in columns.items()}, index=index, columns=list(columns)
-    )
+    return pd.DataFrame({name: decode(column) for name, column in columns.items()}, index=index, columns=list(columns))
 
 
 def parts_from(tree: Mapping[str, Any]) -> studies.Parts:
     """Parts of a study from the tree of the R package's plain list."""
     reduced = {
-        name: (entry["values"].T, texts(entry["columns"]))
-        for name, entry in (tree["reducedDims"] or {}).items()
+        name: (entry["values"].T, texts(entry["columns"])) for name, entry in (tree["reducedDims"] or {}).items()
     }
     main = texts(tree["main"])
     return studies.Parts(
@@ -143,9 +140,7 @@ def emit_matrix(values: Any, to: Sink, *, assay: bool) -> Any:
     """Dense or sparse matrix; file-backed ones are read."""
     if hasattr(values, "to_memory"):
         values = values.to_memory()
-    return (
-        to.sparse(values, assay=assay) if sp.issparse(values) else to.dense(np.asarray(values), assay=assay)
-    )
+    return to.sparse(values, assay=assay) if sp.issparse(values) else to.dense(np.asarray(values), assay=assay)
 
 
 def _table(table: pd.DataFrame, to: Sink, *, named: bool) -> Any:

@@ -61,6 +61,14 @@ def test_decoded_values_do_not_share_memory_with_r() -> None:
     assert values[0] == 1.0
 
 
+@pytest.mark.parametrize("kind", ["date", "datetime", "double"])
+@pytest.mark.filterwarnings("error")
+def test_na_of_r_is_missing_without_a_word(kind: str) -> None:
+    series = pd.Series(decode(Column(kind, np.array([NA_REAL, 2.0]))))
+    assert series.isna().tolist() == [True, False]
+    assert np.isnan(encode(series).values).tolist() == [True, False]
+
+
 def test_na_and_nan_stay_apart() -> None:
     column = encode(pd.Series(decode(Column("double", np.array([NA_REAL, np.nan])))))
     bits = column.values.view(np.uint64)
