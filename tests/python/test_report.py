@@ -15,6 +15,7 @@ import isthmus as im
 from isthmus.report import _verbs, baseline, choose_markers, write_report
 from isthmus.report._baseline import log_normalised
 from isthmus.report._cells import Cells
+from isthmus.report._tables import truth_table
 
 pytest.importorskip("matplotlib")
 
@@ -144,6 +145,20 @@ def stacked(reference: AnnData, query: AnnData, found: dict) -> AnnData:
     before[: reference.n_obs] = found["before"]
     obsm = {"embedding": np.vstack([reference.obsm["X_scalex"], query.obsm["X_scalex"]]), "before": before}
     return AnnData(sp.vstack(x).toarray(), obs=obs, var=pd.DataFrame(index=genes), obsm=obsm)
+
+
+def test_the_query_is_compared_with_its_own_labels():
+    query = Cells(
+        z=np.zeros((300, 2)),
+        label=pd.Categorical(["A"] * 150 + ["B"] * 49 + ["unknown"] * 101),
+        truth=pd.Categorical(["one"] * 199 + ["other"] * 1 + ["one"] * 100),
+    )
+    rows = {row[0]: row[1:] for row in Reader(truth_table(query)).rows}
+    assert rows["own label cells"] == ["A", "B", "unknown"]
+    assert rows["one 299"] == ["50", "16", "33"]
+    assert rows["other 1"] == ["", "", "100"]
+    rare = Cells(z=np.zeros((300, 2)), label=pd.Categorical(["A"] * 299 + ["B"]), truth=pd.Categorical(["one"] * 300))
+    assert {row[0]: row[1:] for row in Reader(truth_table(rare)).rows}["one 300"] == ["100", "<1"]
 
 
 def test_names_cannot_become_markup(fitted, tmp_path):

@@ -104,7 +104,10 @@ def truth_table(query: Cells) -> str:
     body = []
     for name, row in table[columns].iterrows():
         shares = 100 * row / row.sum()
-        cells = "".join(_tinted(share, 100.0, None, "{:.0f}") if share else "<td></td>" for share in shares)
+        cells = "".join(
+            _tinted(share, 100.0, None, "{:.0f}" if share >= 0.5 else "&lt;1") if share else "<td></td>"
+            for share in shares
+        )
         n = int(row.sum())
         body.append(f'<tr><th scope="row">{escape(str(name))} <span class="quiet">{n:,}</span></th>{cells}</tr>')
     return _table(f'<th scope="col">own label <span class="quiet">cells</span></th>{head}', body, kind="dense")
