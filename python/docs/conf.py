@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import isthmus  # noqa: E402
 
@@ -18,14 +18,15 @@ version = release = isthmus.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
     "myst_parser",
+    "mathml",
 ]
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 
+html_math_renderer = "mathml"
 html_theme = "sphinx_book_theme"
 html_title = f"isthmus {release}"
 html_static_path = ["_static"]
