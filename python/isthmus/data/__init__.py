@@ -11,7 +11,15 @@ from isthmus.data.simulate import simulate
 from isthmus.data.study import Study, from_anndata
 
 __all__ = [
-    "Alignment", "Batch", "Categories", "Coverage", "Pipeline", "Prepared", "SparseLoader", "Study",
-    "from_anndata", "simulate", "split_validation",
+    "Alignment",
+    "Batch",
+    "Categories",
+    "Coverage",
+    "Pipeline",
+    "Prepared",
+    "SparseLoader",
+    "Study",
+    "from_anndata",
+    "simulate",
+    "split_validation",
 ]
-

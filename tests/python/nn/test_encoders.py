@@ -85,10 +85,7 @@ def test_mixture_of_moments_is_that_of_mixed_samples(rng):
 
 
 def test_mixture_weights_each_group_by_its_own(generator):
-    a, b = (
-        Moments(torch.randn(3, 4, generator=generator), torch.rand(3, 4, generator=generator))
-        for _ in range(2)
-    )
+    a, b = (Moments(torch.randn(3, 4, generator=generator), torch.rand(3, 4, generator=generator)) for _ in range(2))
     mixed = a.towards(b, torch.tensor([1.0, 0.0, 0.5]))
     torch.testing.assert_close(mixed.mean[0], a.mean[0])
     torch.testing.assert_close(mixed.variance[1], b.variance[1])

@@ -14,9 +14,7 @@ def posterior(generator):
 
 
 def test_divergence_is_that_of_torch(posterior):
-    reference = kl_divergence(
-        Normal(posterior.mean, (0.5 * posterior.log_variance).exp()), Normal(0.0, 1.0)
-    ).sum(1)
+    reference = kl_divergence(Normal(posterior.mean, (0.5 * posterior.log_variance).exp()), Normal(0.0, 1.0)).sum(1)
     torch.testing.assert_close(kl_standard_normal(posterior), reference)
 
 

@@ -37,7 +37,5 @@ def test_sums_are_in_full_precision(rows_of, sparse_matrix, generator):
     logits = torch.randn(6, 4000, generator=generator).bfloat16()
     nll = bernoulli_nll(rows_of(x), logits)
     assert nll.dtype == torch.float32
-    reference = F.binary_cross_entropy_with_logits(
-        logits.double(), torch.from_numpy(x).double(), reduction="none"
-    )
+    reference = F.binary_cross_entropy_with_logits(logits.double(), torch.from_numpy(x).double(), reduction="none")
     torch.testing.assert_close(nll.double(), reference.sum(dim=1), rtol=1e-5, atol=1e-3)

@@ -18,9 +18,7 @@ class OneNormPerDomain(nn.Module):
         out = torch.zeros_like(x)
         for code, norm in enumerate(self.norms):
             mine = domain == code
-            norm.train(
-                self.training and int(mine.sum()) >= 2
-            )  # too few cells: running statistics, kept as they are
+            norm.train(self.training and int(mine.sum()) >= 2)  # too few cells: running statistics, kept as they are
             if mine.any():
                 out = out.masked_scatter(mine[:, None].expand_as(x), norm(x[mine]))
         return out
@@ -64,9 +62,7 @@ def test_training_equals_a_loop_over_ordinary_norms(generator, offset):
         (reference * weight).sum().backward()
         torch.testing.assert_close(x.grad, other.grad, rtol=1e-4, atol=1e-4)
     assert_same_state(fast, slow)
-    torch.testing.assert_close(
-        fast.weight.grad, torch.stack([n.weight.grad for n in slow.norms]), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(fast.weight.grad, torch.stack([n.weight.grad for n in slow.norms]), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(fast.bias.grad, torch.stack([n.bias.grad for n in slow.norms]))
 
 
