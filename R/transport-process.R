@@ -3,7 +3,7 @@
 
 .callProcess <- function(verb, study, params) {
     python <- .findPython()
-    folder <- tempfile("isthmus-", tmpdir = getOption("isthmus.exchange", tempdir()))
+    folder <- tempfile("isthmus-exchange-", tmpdir = getOption("isthmus.exchange", tempdir()))
     dir.create(folder, recursive = TRUE)
     on.exit(unlink(folder, recursive = TRUE))
     .refuseNoHdf5()

@@ -20,6 +20,19 @@ echo <- function(study, ..., transport) {
     isthmus:::.callCore("echo", study, list(...), transport)$study
 }
 
+# The same, for many studies in a row: the exchange folder is answered by the
+# Python inside this R where there is one, which saves starting a process each.
+quickEcho <- function(study, transport) {
+    if (transport == "inprocess" || !isthmus:::.selfTest()$ok) {
+        return(echo(study, transport = transport))
+    }
+    folder <- withr::local_tempfile()
+    dir.create(folder)
+    isthmus:::.writeRequest(folder, "echo", study, "{}")
+    reticulate::import("isthmus.bridge.exchange")$serve(folder)
+    isthmus:::.deliver(isthmus:::.readReply(folder))$study
+}
+
 bridgeStudy <- function(assays, obs = NULL, var = NULL, reducedDims = list(), altExps = list()) {
     size <- dim(assays[[1]])
     if (is.null(obs)) obs <- data.frame(row.names = sprintf("cell%d", seq_len(size[2])))

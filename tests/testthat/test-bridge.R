@@ -5,7 +5,7 @@ for (transport in transports) {
         skip_if_no_bridge(transport)
         for (kind in names(matrixKinds())) {
             given <- matrixKinds()[[kind]]
-            back <- echo(bridgeStudy(list(counts = given)), transport = transport)
+            back <- quickEcho(bridgeStudy(list(counts = given)), transport)
             expect_identical(names(back$assays), "counts", info = kind)
             expect_identical(back$main, "counts", info = kind)
             expect_equal(plainValues(back$assays$counts), plainValues(given), info = kind, tolerance = 0)
@@ -58,7 +58,7 @@ for (transport in transports) {
             table <- columnKinds()[rows, , drop = FALSE]
             counts <- sparseExample(30, 12)[, seq_along(rows), drop = FALSE]
             study <- bridgeStudy(list(counts = counts), obs = table)
-            back <- echo(study, transport = transport)$obs
+            back <- quickEcho(study, transport)$obs
             for (name in names(table)) {
                 expect_identical(back[[name]], table[[name]], info = paste(name, toString(rows)))
             }

@@ -231,7 +231,7 @@ test_that("a child that is killed is reported with its signal", {
     skip_if_no_bridge("process")
     skip_on_os("windows")
     killer <- function(m) {
-        folders <- list.files(tempdir(), "^isthmus-", full.names = TRUE)
+        folders <- list.files(tempdir(), "^isthmus-exchange-", full.names = TRUE)
         pids <- unlist(lapply(file.path(folders, "pid"), readLines))
         expect_length(pids, 1)
         tools::pskill(as.integer(pids), tools::SIGKILL)
@@ -244,7 +244,7 @@ test_that("a child that is killed is reported with its signal", {
     expect_s3_class(died, "isthmus_environment_error")
     expect_match(died$found, "signal 9")
     expect_match(died$remedy, "isthmusEnvironment")
-    expect_length(list.files(tempdir(), "^isthmus-"), 0)
+    expect_length(list.files(tempdir(), "^isthmus-exchange-"), 0)
 })
 
 test_that("an interrupt ends the child and leaves no folder", {
@@ -256,7 +256,7 @@ test_that("an interrupt ends the child and leaves no folder", {
             call("process", lines = "working", seconds = 60),
             message = function(m) {
                 pid <<- as.integer(readLines(file.path(
-                    list.files(tempdir(), "^isthmus-", full.names = TRUE), "pid"
+                    list.files(tempdir(), "^isthmus-exchange-", full.names = TRUE), "pid"
                 )))
                 expect_true(tools::pskill(pid, 0L))
                 signalInterrupt()
@@ -265,7 +265,7 @@ test_that("an interrupt ends the child and leaves no folder", {
         interrupt = function(condition) NULL
     )
     expect_false(tools::pskill(pid, 0L))
-    expect_length(list.files(tempdir(), "^isthmus-"), 0)
+    expect_length(list.files(tempdir(), "^isthmus-exchange-"), 0)
 })
 
 test_that("lines are read as they are completed", {

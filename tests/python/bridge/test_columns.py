@@ -13,13 +13,15 @@ def integers(*values: int | None) -> np.ndarray:
     return np.array([NA_INTEGER if v is None else v for v in values], dtype=np.int32)
 
 
+TEXT = str(pd.Series(["a"]).dtype)  # "object", and "str" from pandas 3 on
+
 CASES = {
     "logical": (Column("logical", integers(1, 0, 1)), [True, False, True], "bool"),
     "logical NA": (Column("logical", integers(1, None, 0)), [True, pd.NA, False], "boolean"),
     "integer": (Column("integer", integers(3, -1)), [3, -1], "int32"),
     "integer NA": (Column("integer", integers(3, None)), [3, pd.NA], "Int32"),
     "double": (Column("double", np.array([0.5, np.nan])), [0.5, np.nan], "float64"),
-    "character": (Column("character", np.array(["a", None, ""], dtype=object)), ["a", None, ""], "object"),
+    "character": (Column("character", np.array(["a", None, ""], dtype=object)), ["a", None, ""], TEXT),
     "date": (Column("date", np.array([-1.0, 0.0, np.nan])), ["1969-12-31", "1970-01-01", None], "datetime64[s]"),
     "datetime": (
         Column("datetime", np.array([0.25, np.nan]), zone="Europe/Berlin"),
