@@ -11,11 +11,6 @@ import pytest
 import isthmus as im
 from isthmus import cli
 
-QUICK = [
-    "--set", "max_steps=10", "--set", "n_features=60", "--set", "n_hidden=8", "--set", "n_latent=3",
-    "--set", "batch_size=32", "--set", "progress=silent", "--set", "compile=false",
-]  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -43,31 +38,27 @@ def run(monkeypatch, capsys):
     return call
 
 
-@pytest.fixture
-def fitted(files, run, tmp_path):
-    """Folder of a model that the command line fitted."""
-    status, *said = run(
-        "fit",
-        files / "reference.h5ad",
-        "--model",
-        tmp_path / "model",
-        "--batch",
-        "batch",
-        "--output",
-        tmp_path / "r.h5ad",
-        *QUICK,
-    )
-    assert status == 0, said
-    return tmp_path / "model"
+SETTINGS = {"max_steps": 10, "n_features": 60, "n_hidden": 8, "n_latent": 3, "batch_size": 32, "compile": False}
 
 
-def test_fit_is_the_python_verb(files, fitted, tmp_path):
+@pytest.fixture(scope="module")
+def fitted(files):
+    """Folder of a model."""
     adata = ad.read_h5ad(files / "reference.h5ad")
-    settings = {"max_steps": 10, "n_features": 60, "n_hidden": 8, "n_latent": 3, "batch_size": 32, "compile": False}
-    im.tl.scalex(adata, "batch", progress="silent", **settings)
-    written = ad.read_h5ad(tmp_path / "r.h5ad")
-    np.testing.assert_array_equal(written.obsm["X_scalex"], adata.obsm["X_scalex"])
-    assert im.load(fitted).manifest.id == adata.uns["scalex"]["id"]
+    im.tl.scalex(adata, "batch", progress="silent", **SETTINGS).save(files / "model")
+    return files / "model"
+
+
+def test_fit_is_the_python_verb(files, fitted, run, tmp_path):
+    words = ["--model", tmp_path / "model", "--batch", "batch", "--output", tmp_path / "out.h5ad"]
+    for name, value in SETTINGS.items():
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    status, said, _ = run("fit", files / "reference.h5ad", *words, "--set", "progress=silent")
+    assert status == 0
+    assert f"model: {tmp_path / 'model'}" in said
+    expected, model = im.load(fitted), im.load(tmp_path / "model")
+    assert model.manifest.id == expected.manifest.id
+    np.testing.assert_array_equal(ad.read_h5ad(tmp_path / "out.h5ad").obsm["X_scalex"], expected.latent)
 
 
 def test_project_label_impute_and_tell(files, fitted, run, tmp_path):
