@@ -43,7 +43,10 @@ vignettes: setup ## the vignettes, into .cache/vignettes
 	@bash tools/test.sh vignettes
 
 benchmarks: setup ## the table of tests/benchmarks on the data of ISTHMUS_DATA (or ../shared/data)
-	@bash tools/with-r.sh .venv/bin/python tests/benchmarks/run.py $(ARGS)
+	@.venv/bin/python tests/benchmarks/accuracy_scalex.py $(ARGS)
+	@.venv/bin/python tests/benchmarks/bench_scalex.py pbmc_3tech_rna.h5ad
+	@.venv/bin/python tests/benchmarks/bench_scalex.py scmixology_rna.h5ad
+	@bash tools/with-r.sh Rscript tests/benchmarks/bench_bridge.R
 
 clean:           ## remove environments, caches and build products (a chroot of test-modern too)
 	@rm -rf --one-file-system .venv .Rlib .cache build dist *.egg-info python/docs/_build vignettes/*.html
