@@ -69,7 +69,7 @@ def decode(column: Column) -> Any:
         return pd.arrays.IntegerArray(whole, missing) if missing.any() else whole
     if column.kind in ("factor", "ordered"):
         codes = np.where(values == NA_INTEGER, -1, values.astype(np.int64) - 1)
-        levels = pd.Index(list(column.levels or ()), dtype=object)
+        levels = pd.Index(list(column.levels)) if column.levels else pd.Index([], dtype=object)
         return pd.Categorical.from_codes(codes, levels, ordered=column.kind == "ordered")
     if column.kind == "date":
         return _times(values * 86400.0, "s")

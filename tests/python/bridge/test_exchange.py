@@ -73,7 +73,9 @@ def test_a_study_comes_back_equal(tmp_path: Path, rng) -> None:
     assert back.obs_names.equals(adata.obs_names)
     assert back.var_names.equals(adata.var_names)
     expected = adata.obs.assign(day=adata.obs["day"].astype("datetime64[s]"))
-    pd.testing.assert_frame_equal(back.obs, expected)
+    # How pandas keeps text depends on its version; the text does not.
+    pd.testing.assert_frame_equal(back.obs.drop(columns="text"), expected.drop(columns="text"), check_index_type=False)
+    assert back.obs["text"].fillna("NA").tolist() == expected["text"].fillna("NA").tolist()
     assert decode(tree["params"]["setting"])[0] == 1
 
 
