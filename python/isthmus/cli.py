@@ -47,6 +47,7 @@ def fit(
         return
     import isthmus as im
     from isthmus.tl._store import check_target
+    from isthmus.train.devices import is_first_process
 
     _demand(model, "--model", "the folder to save the model in")
     if system not in ("scalex",):
@@ -56,6 +57,8 @@ def fit(
     check_target(model)  # now, not after the training
     adata = _read(input)
     fitted = verb(adata, batch_key=batch, **settings)
+    if not is_first_process():
+        return
     fitted.save(model)
     _write(adata, output or input.with_suffix(f".{system}.h5ad"))
     print(f"model: {model}")

@@ -19,30 +19,55 @@ PSEUDO_CELLS = 32.0  # cells' worth of trust in the running statistics, for stat
 def moments_of_batches(model: SCALEX, prepared: Prepared, batch: np.ndarray, n_batches: int) -> Moments:
     """Exact mean and variance, over all cells of each batch, of what the encoder's normalisation sees.
 
-    One pass; sums in double precision around the running mean of training, so that nothing cancels.
-
     Returns
     -------
     Moments
-        (batches, hidden) float32, population variance. A batch without cells gets NaN.
+        (batches, hidden) float32, population variance. Without cells, the running mean and no variance.
+    """
+    moments, _ = moments_of_groups(model, prepared, batch, n_batches, np.ones((len(batch), 1)))
+    return Moments(moments.mean[0], moments.variance[0])
+
+
+def moments_of_groups(
+    model: SCALEX, prepared: Prepared, batch: np.ndarray, n_batches: int, member: np.ndarray
+) -> tuple[Moments, torch.Tensor]:
+    """Moments of the cells of each batch in each group, where a cell may belong to several groups in part.
+
+    One pass; sums in double precision around the running mean of training, so that nothing cancels.
+
+    Parameters
+    ----------
+    batch
+        (cells,) codes below ``n_batches``.
+    member
+        (cells, groups) part that each group has in each cell.
+
+    Returns
+    -------
+    moments
+        (groups, batches, hidden) float32, population variance. Without cells, the running mean and no variance.
+    count
+        (groups, batches) float32, cells' worth.
     """
     centre = model.encoder.norm.running_mean.double()
-    width = centre.shape[0]
-    count = torch.zeros(n_batches, 1, dtype=torch.float64)
-    total, square = (
-        torch.zeros(n_batches, width, dtype=torch.float64),
-        torch.zeros(n_batches, width, dtype=torch.float64),
-    )
+    parts = torch.from_numpy(np.asarray(member, dtype=np.float64))
+    count = torch.zeros(n_batches, parts.shape[1], 1, dtype=torch.float64)
+    total = torch.zeros(n_batches, parts.shape[1], len(centre), dtype=torch.float64)
+    square = torch.zeros_like(total)
     fill = _fill(prepared)
     with torch.inference_mode():
         for part in SparseLoader(prepared.x, batch, batch_size=CELLS_AT_ONCE).epoch():
             h = model.hidden(part.x, fill).double() - centre
-            count.index_add_(0, part.covariate, torch.ones(len(part), 1, dtype=torch.float64))
-            total.index_add_(0, part.covariate, h)
-            square.index_add_(0, part.covariate, h.square())
-        mean = total / count
-        variance = (square / count - mean.square()).clamp(min=0)
-    return Moments((mean + centre).float(), variance.float())
+            for code in part.covariate.unique():
+                own = part.covariate == code
+                share = parts[part.index[own]].T  # (groups, cells)
+                count[code] += share.sum(dim=1, keepdim=True)
+                total[code] += share @ h[own]
+                square[code] += share @ h[own].square()
+        mean = total / count.clamp(min=1e-12)
+        variance = (square / count.clamp(min=1e-12) - mean.square()).clamp(min=0)
+    moments = Moments((mean + centre).float().transpose(0, 1), variance.float().transpose(0, 1))
+    return moments, count[..., 0].float().T
 
 
 def mean_by_batch(x: sp.csr_matrix, batch: np.ndarray, n_batches: int) -> torch.Tensor:
@@ -86,8 +111,7 @@ def choose_moments(model: SCALEX, exact: Moments, counts: np.ndarray, statistics
     everywhere = Moments(running.mean.expand_as(exact.mean), running.variance.expand_as(exact.variance))
     n = torch.from_numpy(np.asarray(counts, dtype=np.float32))
     weight = {"exact": torch.ones_like(n), "running": torch.zeros_like(n), "shrunk": n / (n + PSEUDO_CELLS)}[statistics]
-    own = Moments(exact.mean.nan_to_num(), exact.variance.nan_to_num())
-    return own.towards(everywhere, torch.where(n < 2, 0.0, weight))
+    return exact.towards(everywhere, torch.where(n < 2, 0.0, weight))
 
 
 def encode(model: SCALEX, prepared: Prepared, moments: Moments, group: np.ndarray) -> np.ndarray:

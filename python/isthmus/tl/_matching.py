@@ -3,27 +3,30 @@
 The statistics of a whole batch mix two things: what the batch does to every cell, and which cells it holds. A batch
 that lacks a cell type, or holds little else, is pulled to the centre of the others by them (over-correction). Here
 cells are put into groups of similar cells first; a batch's shift is the mean difference, within these groups, between
-its cells and those of all batches, and its spread is compared within groups too.
+its cells and those of all batches, and its spread is compared within groups too. A cell belongs to several groups in
+part, as in a mixture of Gaussians: no cell changes sides by a rounding error, and the order of cells does not matter.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.cluster import KMeans
 from torch import Tensor
 
 from isthmus.data import Prepared
 from isthmus.models import SCALEX
 from isthmus.nn import Moments
-from isthmus.tl._inference import encode, moments_of_batches
+from isthmus.tl._inference import encode, moments_of_groups
 
 CELLS_A_GROUP = 100  # so that a group holds cells of most batches
 GROUPS = (8, 50)  # groups of similar cells: least and most
 ROUNDS = 3  # of grouping and shifting in turn
-LEAST_CELLS = 5  # of a batch in a group, to compare them with the group's other cells
+FEW_CELLS = 5.0  # of a batch in a group: half as much is made of them as of many
+SHARPNESS = 10.0  # precision of a cell's membership over that of its group: nearly the nearest one, without a jump
 PSEUDO_CELLS = 16.0  # cells' worth of trust in no shift at all
 CELLS_TO_GROUP = 50_000  # centres are found from so many cells at the most
 
@@ -36,6 +39,8 @@ class Anchors:
     ----------
     centres
         (groups, latent) float32, in the embedding.
+    spread
+        Variance of cells around the centre of their group, mean over latent dimensions.
     hidden
         (groups, hidden) float32, mean over batches of the group's mean, before the encoder's normalisation.
     within
@@ -43,13 +48,15 @@ class Anchors:
     """
 
     centres: np.ndarray
+    spread: float
     hidden: Tensor
     within: Tensor
 
-    def group(self, z: np.ndarray) -> np.ndarray:
-        """(cells,) the nearest centre of each cell."""
-        distance = -2 * z @ self.centres.T + np.square(self.centres).sum(axis=1)
-        return distance.argmin(axis=1)
+    def member(self, z: np.ndarray) -> np.ndarray:
+        """(cells, groups) part of each group in each cell: posterior of narrow Gaussians around the centres."""
+        distance = np.square(z).sum(axis=1, keepdims=True) - 2 * z @ self.centres.T
+        distance += np.square(self.centres).sum(axis=1)
+        return softmax(-0.5 * SHARPNESS / self.spread * distance, axis=1)
 
 
 def find_anchors(
@@ -76,49 +83,48 @@ def find_anchors(
     moments = exact
     for _ in range(ROUNDS):
         z = encode(model, prepared, moments, batch)
-        n_groups = min(int(np.clip(len(z) // CELLS_A_GROUP, *GROUPS)), len(z))
-        some = np.random.default_rng(seed).permutation(len(z))[:CELLS_TO_GROUP]
-        means = KMeans(n_groups, n_init=4, random_state=seed).fit(z[np.sort(some)])
-        anchors = Anchors(means.cluster_centers_.astype(np.float32), torch.empty(0), torch.empty(0))
-        cells, count = _by_group(model, prepared, batch, anchors.group(z), len(anchors.centres), len(exact.mean))
-        compared = torch.where(count >= LEAST_CELLS, 1.0, 0.0) + 1e-6 * count  # a rare group: whatever there is
-        hidden = (compared[..., None] * cells.mean).sum(dim=1) / compared.sum(dim=1).clamp(min=1e-12)[:, None]
-        anchors = Anchors(anchors.centres, hidden, _within(cells, count).mean(dim=0))
+        centres, spread = _centres(z, seed)
+        anchors = Anchors(centres, spread, torch.empty(0), torch.empty(0))
+        cells, count = moments_of_groups(model, prepared, batch, len(exact.mean), anchors.member(z))
+        hidden = _mean_over_batches(cells, count)
+        anchors = replace(anchors, hidden=hidden, within=_within(cells, count).mean(dim=0))
         moments = _shifted(model, anchors, cells, count)
-    return anchors, moments
+    return anchors, match(model, anchors, prepared, batch, exact)  # what a projection of the same cells would find
 
 
 def match(model: SCALEX, anchors: Anchors, prepared: Prepared, batch: np.ndarray, exact: Moments) -> Moments:
-    """Moments to encode new batches with: each compared with the reference's groups that its cells belong to."""
+    """Moments to encode batches with: each compared with the reference's groups that its cells belong to."""
     moments = exact
     for _ in range(ROUNDS):
-        group = anchors.group(encode(model, prepared, moments, batch))
-        cells, count = _by_group(model, prepared, batch, group, len(anchors.centres), len(exact.mean))
-        moments = _shifted(model, anchors, cells, count)
+        member = anchors.member(encode(model, prepared, moments, batch))
+        moments = _shifted(model, anchors, *moments_of_groups(model, prepared, batch, len(exact.mean), member))
     return moments
 
 
-def _by_group(
-    model: SCALEX, prepared: Prepared, batch: np.ndarray, group: np.ndarray, n_groups: int, n_batches: int
-) -> tuple[Moments, Tensor]:
-    """Moments (groups, batches, hidden) and numbers (groups, batches) of the cells of each batch in each group."""
-    code = group * n_batches + batch
-    flat = moments_of_batches(model, prepared, code, n_groups * n_batches)
-    count = torch.from_numpy(np.bincount(code, minlength=n_groups * n_batches)).float().view(n_groups, n_batches)
-    shape = (n_groups, n_batches, -1)
-    return Moments(flat.mean.nan_to_num().view(shape), flat.variance.nan_to_num().view(shape)), count
+def _centres(z: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    """Centres of groups of similar cells, (groups, latent), and the variance around them."""
+    n_groups = min(int(np.clip(len(z) // CELLS_A_GROUP, *GROUPS)), len(z))
+    some = np.random.default_rng(seed).permutation(len(z))[:CELLS_TO_GROUP]
+    means = KMeans(n_groups, n_init=4, random_state=seed).fit(z[np.sort(some)])
+    return means.cluster_centers_.astype(np.float32), max(float(means.inertia_) / (len(some) * z.shape[1]), 1e-12)
+
+
+def _mean_over_batches(cells: Moments, count: Tensor) -> Tensor:
+    """(groups, hidden) each group's mean, in which every batch with more than a few cells has one vote."""
+    vote = count / (count + FEW_CELLS)
+    return (vote[..., None] * cells.mean).sum(dim=1) / vote.sum(dim=1).clamp(min=1e-12)[:, None]
 
 
 def _within(cells: Moments, count: Tensor) -> Tensor:
     """(batches, hidden) variance of a batch's cells around the means of their groups."""
-    return (count[..., None] * cells.variance).sum(dim=0) / count.sum(dim=0).clamp(min=1)[:, None]
+    return (count[..., None] * cells.variance).sum(dim=0) / count.sum(dim=0).clamp(min=1e-12)[:, None]
 
 
 def _shifted(model: SCALEX, anchors: Anchors, cells: Moments, count: Tensor) -> Moments:
     """The whole reference's moments, shifted and spread as each batch is within the groups."""
-    compared = torch.where(count >= LEAST_CELLS, count, 0.0)
+    compared = count * count / (count + FEW_CELLS)
     total = compared.sum(dim=0)[:, None]  # (batches, 1)
-    shift = (compared[..., None] * (cells.mean - anchors.hidden[:, None])).sum(dim=0) / total.clamp(min=1)
+    shift = (compared[..., None] * (cells.mean - anchors.hidden[:, None])).sum(dim=0) / total.clamp(min=1e-12)
     ratio = _within(cells, count) / anchors.within.clamp(min=1e-12)
     trust = total / (total + PSEUDO_CELLS)
     whole = model.encoder.running_moments()

@@ -244,6 +244,7 @@ class Scalex(FittedModel):
             "moments.mean": self.moments.mean.numpy(),
             "moments.variance": self.moments.variance.numpy(),
             "anchors.centres": self.anchors.centres,
+            "anchors.spread": np.array([self.anchors.spread]),
             "anchors.hidden": self.anchors.hidden.numpy(),
             "anchors.within": self.anchors.within.numpy(),
         }
@@ -276,7 +277,12 @@ class Scalex(FittedModel):
         }
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         moments = Moments(tensors["moments.mean"], tensors["moments.variance"])
-        anchors = Anchors(arrays["anchors.centres"], tensors["anchors.hidden"], tensors["anchors.within"])
+        anchors = Anchors(
+            arrays["anchors.centres"],
+            float(arrays["anchors.spread"][0]),
+            tensors["anchors.hidden"],
+            tensors["anchors.within"],
+        )
         return cls(
             manifest=manifest, network=network.eval(), pipeline=Pipeline.from_state(plain, arrays),
             batches=Categories(tuple(names["batches"])), counts=arrays["counts"], moments=moments, anchors=anchors,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ def make_fabric(options: Options) -> Fabric:
     Raises
     ------
     EnvironmentProblem
-        If the machine has no such accelerator, or not so many, or cannot compute in this precision.
+        If the machine has no such accelerator, or not so many, or cannot compute in this precision, or several
+        devices are asked for without a launcher.
     """
     accelerator = options.accelerator
     if accelerator == "auto" and torch.backends.mps.is_available():
@@ -41,8 +43,20 @@ def make_fabric(options: Options) -> Fabric:
             f"that this machine says: {str(error).rstrip('.!')}",
             "leave accelerator, devices and precision at their defaults, or name what the machine has",
         ) from error
+    if fabric.world_size > 1 and "RANK" not in os.environ:
+        # Fabric would start this program anew for every device: from a notebook, or inside R, that cannot end well
+        raise EnvironmentProblem(
+            "a launcher that starts one process for each device",
+            f"devices={options.devices!r} in a single process",
+            f"run torchrun --nproc-per-node {fabric.world_size} -m isthmus fit ..., or give devices=1",
+        )
     fabric.launch()
     return fabric
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes: alone, or the first of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 from isthmus.data import from_anndata
 from isthmus.nn import Moments
 from isthmus.tl import _inference
-from isthmus.tl._inference import choose_moments, decode, encode, mean_by_batch, moments_of_batches
+from isthmus.tl._inference import choose_moments, decode, encode, mean_by_batch, moments_of_batches, moments_of_groups
 
 
 @pytest.fixture
@@ -31,7 +31,22 @@ def test_moments_of_batches_are_numpys(model, prepared, monkeypatch):
     for code in (0, 1):
         np.testing.assert_allclose(mine.mean[code], h[batch == code].mean(axis=0), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(mine.variance[code], h[batch == code].var(axis=0), rtol=1e-3, atol=1e-6)
-    assert mine.mean[2].isnan().all()  # no cells
+    torch.testing.assert_close(mine.mean[2], model.network.encoder.running_moments().mean[0])  # no cells
+
+
+def test_cells_belong_to_groups_in_part(model, prepared, rng):
+    data, batch = prepared
+    member = rng.dirichlet([1, 1, 1], len(batch))
+    mine, count = moments_of_groups(model.network, data, batch, 2, member)
+    h = hidden(model, data)
+    for group in range(3):
+        for code in (0, 1):
+            rows, part = batch == code, member[batch == code, group]
+            mean = np.average(h[rows], axis=0, weights=part)
+            np.testing.assert_allclose(count[group, code], part.sum(), rtol=1e-5)
+            np.testing.assert_allclose(mine.mean[group, code], mean, rtol=1e-4, atol=1e-5)
+            variance = np.average((h[rows] - mean) ** 2, axis=0, weights=part)
+            np.testing.assert_allclose(mine.variance[group, code], variance, rtol=1e-3, atol=1e-6)
 
 
 def test_stored_moments_give_the_stored_embedding(model, prepared):
@@ -59,7 +74,6 @@ def test_exact_moments_move_no_cell_by_its_batch(model, prepared):
 def test_statistics_are_own_all_or_between(model):
     width = model.network.encoder.norm.num_features
     exact = Moments(torch.full((3, width), 5.0), torch.full((3, width), 4.0))
-    exact.mean[2], exact.variance[2] = float("nan"), float("nan")
     counts, running = np.array([96, 1, 0]), model.network.encoder.running_moments()
 
     own = choose_moments(model.network, exact, counts, "exact")

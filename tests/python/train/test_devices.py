@@ -61,6 +61,13 @@ def test_what_the_machine_lacks_is_said(options, refused, settings, found):
         make_fabric(options(**settings))
 
 
+def test_several_devices_need_a_launcher(options, refused, monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    words = ("devices=2 in a single process", "a launcher", "torchrun --nproc-per-node 2")
+    with refused(*words, kind=EnvironmentProblem):
+        make_fabric(options(accelerator="cpu", devices=2))
+
+
 def test_only_long_runs_are_compiled(monkeypatch, options):
     compiled = []
 
