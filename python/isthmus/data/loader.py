@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,6 +35,10 @@ class SparseLoader:
         Cells in a mini-batch.
     shuffle
         Permute the cells each epoch (by ``seed`` and the epoch's number) and drop the incomplete mini-batch.
+    beside
+        Further matrices of the same cells, by name, such as ``"counts"``.
+    label
+        (cells,) int64 codes of cell types, -1 where not known.
     rank, world
         Which part of each epoch this process serves, of how many.
     """
@@ -45,7 +49,8 @@ class SparseLoader:
     batch_size: int = 128
     shuffle: bool = False
     seed: int = 0
-    modality: str = "x"
+    beside: dict[str, sp.csr_matrix] = field(default_factory=dict)
+    label: np.ndarray | None = None
     rank: int = 0
     world: int = 1
 
@@ -76,24 +81,33 @@ class SparseLoader:
         """Check sum of the cells and their order: loaders with the same one serve the same mini-batches."""
         digest = hashlib.sha256()
         order = np.array([self.batch_size, self.shuffle, self.seed, self.world])
-        for part in (self.x.data, self.x.indices, self.x.indptr, self.batch, self.rows, order):
+        matrices = [array for x in (self.x, *self.beside.values()) for array in (x.data, x.indices, x.indptr)]
+        label = self.batch[:0] if self.label is None else self.label
+        for part in (*matrices, self.batch, self.rows, order, label):
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
     def _block(self, order: np.ndarray) -> Iterator[Batch]:
         """Gather the rows of a block once and cut it into mini-batches."""
-        block = self.x[order]
-        rows = SparseRows(
-            torch.from_numpy(block.indptr.astype(np.int64)),
-            torch.from_numpy(block.indices.astype(np.int64)),
-            torch.from_numpy(block.data.astype(np.float32, copy=False)),
-            block.shape[1],
-        )
+        block = {name: _gather(x, order) for name, x in {"x": self.x, **self.beside}.items()}
         covariate = torch.from_numpy(self.batch[order])
         index = torch.from_numpy(order.astype(np.int64))
+        label = None if self.label is None else torch.from_numpy(self.label[order])
         for start in range(0, len(order), self.batch_size):
-            stop = min(start + self.batch_size, len(order))
-            yield Batch({self.modality: rows.rows(start, stop)}, covariate[start:stop], index[start:stop])
+            part = slice(start, min(start + self.batch_size, len(order)))
+            rows = {name: x.rows(part.start, part.stop) for name, x in block.items()}
+            yield Batch(rows, covariate[part], index[part], label=None if label is None else label[part])
+
+
+def _gather(x: sp.csr_matrix, order: np.ndarray) -> SparseRows:
+    """Some rows of a matrix as tensors."""
+    block = x[order]
+    return SparseRows(
+        torch.from_numpy(block.indptr.astype(np.int64)),
+        torch.from_numpy(block.indices.astype(np.int64)),
+        torch.from_numpy(block.data.astype(np.float32, copy=False)),
+        block.shape[1],
+    )
 
 
 def split_validation(

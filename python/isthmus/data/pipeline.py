@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from isthmus.data.study import Study
 from isthmus.data.transforms import DepthNormalise, MaxAbs, log1p
 
 PROFILES = ("rna", "atac")
+SCALINGS = ("batch", "global", "double-log")
 CELLS_PER_BLOCK = 16_384  # cells transformed together: bounds the memory beside the result
 TECHNICAL = r"^(?:ERCC-|MT-|mt-)"  # spike-ins and mitochondrial genes measure quality, not type
 LEAST_CELLS = 3  # a feature seen in fewer cells is noise
@@ -36,12 +37,19 @@ class Prepared:
         (model features,) float32: the reference mean of each feature that was not measured, else 0.
     coverage
         How much of the model's features was found.
+    counts
+        (cells, model features) CSR of raw counts with the entries of ``x``; None where the study has none.
     """
 
     x: sp.csr_matrix
     found: np.ndarray
     fill: np.ndarray
     coverage: Coverage
+    counts: sp.csr_matrix | None = None
+
+    def counting(self, counts: sp.csr_matrix) -> Prepared:
+        """The same with other values in the place of the counts."""
+        return replace(self, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,9 @@ class Pipeline:
         The fitted transforms.
     mean
         (model features,) float32 mean of the scaled values in the reference.
+    scaling
+        ``"batch"``: a feature's largest value in each batch is 1. ``"global"``: over all cells. ``"double-log"``: a
+        second logarithm, log2(1 + x), then one largest value for all features (as scDREAMER's authors do).
     """
 
     profile: str
@@ -68,6 +79,7 @@ class Pipeline:
     depth: DepthNormalise
     scale: MaxAbs
     mean: np.ndarray
+    scaling: str = "global"
 
     @classmethod
     def fit(
@@ -77,7 +89,7 @@ class Pipeline:
         profile: str = "rna",
         n_features: int = 2000,
         features: list[str] | None = None,
-        per_batch_scale: bool = False,
+        scaling: str = "global",
     ) -> tuple[Pipeline, Prepared]:
         """Learn the transforms from a study and apply them to it.
 
@@ -91,22 +103,23 @@ class Pipeline:
             How many features to choose.
         features
             Names of the features to use instead of choosing.
-        per_batch_scale
-            Scale each batch by its own largest values (as the paper) rather than all cells by one set.
+        scaling
+            How the values are brought to [0, 1], see the class.
         """
         depth = DepthNormalise.fit(study.x, study.values)
         everything = np.ones(study.n_features, dtype=bool)
         logged = _log_normalise(study.x, study, depth, everything)
         chosen = _choose(logged, study, profile, n_features, features)
-        selected = logged[:, chosen]
-        scale = MaxAbs.fit(selected, study.batch, len(study.batches), per_batch_scale)
+        selected = _stretch(logged[:, chosen], scaling)
+        scale = MaxAbs.fit(selected, study.batch, len(study.batches), scaling)
         x = scale.apply(selected, study.batch)
         mean = np.asarray(x.mean(axis=0), dtype=np.float32).ravel()
         names = study.features[chosen]
-        pipeline = cls(profile, study.features, names, depth, scale, mean)
+        pipeline = cls(profile, study.features, names, depth, scale, mean, scaling)
         found = np.ones(len(names), dtype=bool)
         complete = Coverage(len(names), len(names), 1.0, 1.0, ())
-        return pipeline, Prepared(x, found, np.zeros(len(names), np.float32), complete)
+        counts = study.x[:, chosen].astype(np.float32) if study.values == "counts" else None
+        return pipeline, Prepared(x, found, np.zeros(len(names), np.float32), complete, counts)
 
     def apply(self, query: Study, batch: np.ndarray | None = None, min_coverage: float = 0.0) -> Prepared:
         """Bring a query to the scale of the reference.
@@ -137,6 +150,7 @@ class Pipeline:
             ],
             format="csr",
         )
+        logged = _stretch(logged, self.scaling)
         scale, code = self.scale, batch
         if code is None:
             scale, code = self._scale_of_new(logged, query), query.batch
@@ -145,20 +159,20 @@ class Pipeline:
 
     def _scale_of_new(self, logged: sp.csr_matrix, query: Study) -> MaxAbs:
         """The reference's scale, or each new batch's own where the scale is per batch."""
-        if not self.scale.per_batch:
+        if self.scaling != "batch":
             return self.scale
-        return MaxAbs.fit(logged, query.batch, len(query.batches), True, self.scale.overall)
+        return MaxAbs.fit(logged, query.batch, len(query.batches), "batch", self.scale.overall)
 
     def largest(self, batches: list[int]) -> np.ndarray:
         """(batches, model features) float32: the log-normalised value that is scaled to 1 in each of these batches."""
-        return self.scale.largest[batches if self.scale.per_batch else [0] * len(batches)]
+        return self.scale.largest[batches if self.scaling == "batch" else [0] * len(batches)]
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a model folder stores: plain values, and arrays."""
         plain = {
             "profile": self.profile,
             "target": self.depth.target,
-            "per_batch": self.scale.per_batch,
+            "scaling": self.scaling,
             "universe": list(self.universe),
             "features": list(self.features),
         }
@@ -172,7 +186,7 @@ class Pipeline:
     def from_state(cls, plain: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pipeline:
         """The pipeline that :meth:`state` described."""
         depth = DepthNormalise(plain["target"], arrays["depth.share"])
-        scale = MaxAbs(arrays["scale.largest"], plain["per_batch"])
+        scale = MaxAbs(arrays["scale.largest"], plain["scaling"] == "batch")
         return cls(
             plain["profile"],
             pd.Index(plain["universe"]),
@@ -180,7 +194,15 @@ class Pipeline:
             depth,
             scale,
             arrays["pipeline.mean"],
+            plain["scaling"],
         )
+
+
+def _stretch(logged: sp.csr_matrix, scaling: str) -> sp.csr_matrix:
+    """The second logarithm, where the scaling has one."""
+    if scaling != "double-log":
+        return logged
+    return sp.csr_matrix((np.log2(1.0 + logged.data), logged.indices, logged.indptr), shape=logged.shape, copy=False)
 
 
 def _blocks(x: sp.csr_matrix) -> Iterator[sp.csr_matrix]:

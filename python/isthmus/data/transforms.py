@@ -167,15 +167,17 @@ class MaxAbs:
 
     @classmethod
     def fit(
-        cls, x: sp.csr_matrix, batch: np.ndarray, n_batches: int, per_batch: bool = False,
+        cls, x: sp.csr_matrix, batch: np.ndarray, n_batches: int, scaling: str = "global",
         overall: np.ndarray | None = None,
     ) -> MaxAbs:  # fmt: skip
-        """Learn the largest values, over all cells or in each batch.
+        """Learn the largest values, over all cells, in each batch, or (double-log) one over all features.
 
         A batch of n cells has the scale ``w own + (1 - w) overall`` with w = n / (n + 16): the largest of a few
         values says little. ``overall`` (features,) is that of all cells unless given.
         """
-        if not per_batch:
+        if scaling == "double-log":
+            return cls(np.full((1, x.shape[1]), x.data.max(initial=0.0), dtype=np.float32))
+        if scaling == "global":
             return cls(_column_max(x)[None])
         overall = _column_max(x) if overall is None else overall
         own = np.stack([_column_max(x[batch == b]) for b in range(n_batches)])

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from isthmus.models.scalex import SCALEX
+from isthmus.models.scdreamer import SCDREAMER, SCDREAMERSup
 
-__all__ = ["SCALEX"]
+__all__ = ["SCALEX", "SCDREAMER", "SCDREAMERSup"]

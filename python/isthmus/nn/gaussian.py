@@ -37,3 +37,16 @@ def kl_standard_normal(q: Gaussian) -> Tensor:
         (cells,) nats.
     """
     return 0.5 * (q.mean.square() + q.log_variance.exp() - q.log_variance - 1.0).sum(dim=1)
+
+
+def kl_gaussians(q: Gaussian, p: Gaussian) -> Tensor:
+    """Kullback-Leibler divergence from ``p``, summed over dimensions.
+
+    Returns
+    -------
+    torch.Tensor
+        (cells,) nats.
+    """
+    difference = q.log_variance - p.log_variance
+    distance = (q.mean - p.mean).square() * (-p.log_variance).exp()
+    return 0.5 * (difference.exp() + distance - difference - 1.0).sum(dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -29,5 +30,70 @@ def bernoulli_nll(x: SparseRows, logits: Tensor) -> Tensor:
     zeros = F.softplus(logits).sum(dim=1)
     if "dense" in x.__dict__:  # some layer needed the dense rows already: a product is cheaper than a gather
         return zeros - (x.dense * logits).sum(dim=1)
-    ones = x.values * logits.reshape(-1)[x.row * x.n_features + x.indices]
+    ones = x.values * x.at_entries(logits)
     return zeros.index_add(0, x.row, -ones)
+
+
+def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
+    """Negative log-likelihood of counts under negative binomials with mean m and inverse dispersion theta.
+
+    A zero costs ``theta ln(1 + m / theta)``, the dense term; what a count costs more needs the non-zero entries only,
+    and with them ``lgamma``.
+
+    Parameters
+    ----------
+    x
+        (cells, features) counts.
+    log_mean
+        (cells, features) ln m.
+    log_theta
+        (features,) ln theta.
+
+    Returns
+    -------
+    torch.Tensor
+        (cells,) nats, summed over features.
+    """
+    log_mean, log_theta = log_mean.float(), log_theta.float()
+    zeros = _cost_of_zero(log_mean, log_theta)
+    return zeros.sum(dim=1).index_add(0, x.row, _excess_of_counts(x, log_mean, log_theta))
+
+
+def zinb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits: Tensor) -> Tensor:
+    """Negative log-likelihood of counts under zero-inflated negative binomials.
+
+    With c the cost of a zero under the negative binomial and p = sigmoid(l) the probability of a dropout, a zero costs
+    ``-ln(p + (1 - p) e^-c) = softplus(-l) - softplus(-l - c)``. Every other count costs ``softplus(l)`` more than
+    under the negative binomial.
+
+    Parameters
+    ----------
+    x, log_mean, log_theta
+        As in :func:`nb_nll`.
+    dropout_logits
+        (cells, features) l.
+
+    Returns
+    -------
+    torch.Tensor
+        (cells,) nats, summed over features.
+    """
+    log_mean, log_theta, logits = log_mean.float(), log_theta.float(), dropout_logits.float()
+    zeros = _cost_of_zero(log_mean, log_theta)
+    inflated = F.softplus(-logits) - F.softplus(-logits - zeros)
+    logits, cost, inflated_cost = x.at_entries(logits), x.at_entries(zeros), x.at_entries(inflated)
+    excess = F.softplus(logits) + cost - inflated_cost + _excess_of_counts(x, log_mean, log_theta)
+    return inflated.sum(dim=1).index_add(0, x.row, excess)
+
+
+def _cost_of_zero(log_mean: Tensor, log_theta: Tensor) -> Tensor:
+    """``-ln NB(0)``, (cells, features)."""
+    return log_theta.exp() * F.softplus(log_mean - log_theta)
+
+
+def _excess_of_counts(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
+    """(entries,) what each count costs more than a zero would."""
+    k, log_mean, log_theta = x.values, x.at_entries(log_mean), log_theta.index_select(0, x.indices)
+    theta = log_theta.exp()
+    choose = torch.lgamma(k + theta) - torch.lgamma(theta) - torch.lgamma(k + 1.0)
+    return -choose - k * F.logsigmoid(log_mean - log_theta)  # ln(m / (m + theta)) = logsigmoid(ln m - ln theta)

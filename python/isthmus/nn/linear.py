@@ -36,13 +36,13 @@ class SparseLinear(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x: SparseRows, fill: Tensor | None = None) -> Tensor:
+    def forward(self, x: SparseRows | Tensor, fill: Tensor | None = None) -> Tensor:
         """Apply to (cells, features) rows.
 
         Parameters
         ----------
         x
-            Sparse rows.
+            Sparse rows, or a dense tensor.
         fill
             (features,) value of features that no cell was measured for; the same for every cell.
 
@@ -52,6 +52,8 @@ class SparseLinear(nn.Module):
             (cells, out).
         """
         bias = self.bias if fill is None else self.bias + fill @ self.weight
+        if isinstance(x, Tensor):
+            return torch.addmm(bias, x, self.weight)
         if self._prefers_dense(x):
             return torch.addmm(bias, x.dense, self.weight)
         return bias + F.embedding_bag(

@@ -44,10 +44,24 @@ class SparseRows:
         return torch.repeat_interleave(cells, counts, output_size=self.values.shape[0])
 
     @cached_property
+    def entry(self) -> Tensor:
+        """(entries,) int64, position of each entry in a dense (cells, features) tensor."""
+        return self.row * self.n_features + self.indices
+
+    @cached_property
+    def sums(self) -> Tensor:
+        """(cells,) sum of each row."""
+        return torch.zeros(self.n_cells, device=self.values.device).index_add(0, self.row, self.values)
+
+    def at_entries(self, dense: Tensor) -> Tensor:
+        """(entries,) what a dense (cells, features) tensor holds where these rows have their entries."""
+        return dense.reshape(-1).index_select(0, self.entry)
+
+    @cached_property
     def dense(self) -> Tensor:
         """(cells, features) float32, made on the device at first use."""
         out = torch.zeros(self.n_cells * self.n_features, device=self.values.device)
-        out[self.row * self.n_features + self.indices] = self.values
+        out[self.entry] = self.values
         return out.view(self.n_cells, self.n_features)
 
     def dropout(self, share: float) -> SparseRows:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from isthmus.tl._scalex import Scalex
+from isthmus.tl._scdreamer import Scdreamer
 from isthmus.tl.fitted import FittedModel, load
 from isthmus.tl.scalex import scalex
+from isthmus.tl.scdreamer import scdreamer
 
-__all__ = ["FittedModel", "Scalex", "load", "scalex"]
+__all__ = ["FittedModel", "Scalex", "Scdreamer", "load", "scalex", "scdreamer"]

@@ -54,7 +54,7 @@ def moments_of_groups(
     count = torch.zeros(n_batches, parts.shape[1], 1, dtype=torch.float64)
     total = torch.zeros(n_batches, parts.shape[1], len(centre), dtype=torch.float64)
     square = torch.zeros_like(total)
-    fill = _fill(prepared)
+    fill = fill_of(prepared)
     with torch.inference_mode():
         for part in SparseLoader(prepared.x, batch, batch_size=CELLS_AT_ONCE).epoch():
             h = model.hidden(part.x, fill).double() - centre
@@ -116,7 +116,7 @@ def choose_moments(model: SCALEX, exact: Moments, counts: np.ndarray, statistics
 
 def encode(model: SCALEX, prepared: Prepared, moments: Moments, group: np.ndarray) -> np.ndarray:
     """Posterior means, (cells, latent) float32; ``group`` is each cell's row of ``moments``."""
-    fill = _fill(prepared)
+    fill = fill_of(prepared)
     with torch.inference_mode():
         parts = [
             model.encode(part.x, fill, moments, part.covariate).mean.numpy()
@@ -140,6 +140,6 @@ def decode(model: SCALEX, z: np.ndarray, domains: list[int], scale: np.ndarray) 
             yield (total / len(domains)).numpy()
 
 
-def _fill(prepared: Prepared) -> torch.Tensor | None:
+def fill_of(prepared: Prepared) -> torch.Tensor | None:
     """Values of unmeasured features; None where all were measured."""
     return None if prepared.found.all() else torch.from_numpy(prepared.fill)

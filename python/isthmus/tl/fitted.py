@@ -47,7 +47,8 @@ class FittedModel(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Register the system, so that :func:`load` finds its class."""
         super().__init_subclass__(**kwargs)
-        SYSTEMS[cls.system] = cls
+        if "system" in cls.__dict__:
+            SYSTEMS[cls.system] = cls
 
     @abstractmethod
     def embed(self, adata: AnnData) -> np.ndarray:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
 
-from isthmus._errors import InputError
-from isthmus.data import Pipeline, Prepared, SparseLoader, Study, from_anndata, split_validation
-from isthmus.data.door import check_choice, check_enough_cells, check_number
+from isthmus.data import Pipeline, Study, from_anndata
+from isthmus.data.door import check_choice, check_enough_cells
 from isthmus.data.pipeline import PROFILES
-from isthmus.data.study import VALUES, warn_single_batch
+from isthmus.data.study import warn_single_batch
 from isthmus.models import SCALEX
 from isthmus.tl._inference import choose_moments, encode, mean_by_batch, moments_of_batches, nats_of_means
 from isthmus.tl._matching import find_anchors
 from isthmus.tl._scalex import STATISTICS, Scalex
+from isthmus.tl._settings import Settings
+from isthmus.tl._training import run_training
 from isthmus.tl.fitted import new_manifest
-from isthmus.train import Options, train
 from isthmus.train.devices import randomness
 from isthmus.train.progress import make_reporter
 
@@ -43,77 +43,24 @@ N_FEATURES = {"rna": 2000, "atac": 30_000}
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScalexSettings(Settings):
     """All arguments of :func:`scalex` that decide the numbers."""
 
-    batch_key: str | None
-    layer: str | None
+    WORDS: ClassVar = {
+        **Settings.WORDS, "profile": PROFILES, "scaling": ("batch", "global"), "statistics": STATISTICS,
+        "start": ("mean", "zero"),
+    }  # fmt: skip
+    BOUNDS: ClassVar = {
+        **Settings.BOUNDS, "feature_dropout": (0.0, 0.95), "kl_weight": (0.0, float("inf")),
+        "weight_decay": (0.0, float("inf")),
+    }  # fmt: skip
+
     profile: str
-    values: str
-    n_features: int | None
-    features: list[str] | None
-    scaling: str
-    n_latent: int
-    n_hidden: int
     kl_weight: float
     feature_dropout: float
     start: str
     statistics: str
-    max_steps: int | None
-    batch_size: int
-    learning_rate: float
     weight_decay: float | None
-    schedule: str
-    validation_fraction: float
-    early_stopping: bool
-    accelerator: str
-    devices: int | str
-    precision: str
-    compile: bool | str
-    seed: int
-    key_added: str
-
-    def check(self) -> None:
-        """Every number in its range, every word a known one."""
-        check_choice(self.profile, PROFILES, "profile")
-        check_choice(self.values, VALUES, "values")
-        check_choice(self.scaling, ("global", "batch"), "scaling")
-        check_choice(self.statistics, STATISTICS, "statistics")
-        check_choice(self.start, ("mean", "zero"), "start")
-        check_number(self.feature_dropout, "feature_dropout", 0.0, 0.95)
-        check_choice(self.schedule, ("cosine", "constant"), "schedule")
-        for name in ("n_latent", "n_hidden"):
-            check_number(getattr(self, name), name, 1, whole=True)
-        for name in ("n_features", "max_steps"):
-            if getattr(self, name) is not None:
-                check_number(getattr(self, name), name, 1, whole=True)
-        check_number(self.batch_size, "batch_size", 2, whole=True)
-        check_number(self.seed, "seed", 0, 2**32 - 1, whole=True)
-        check_number(self.learning_rate, "learning_rate", 1e-12)
-        check_number(self.validation_fraction, "validation_fraction", 0.0, 0.5)
-        check_number(self.kl_weight, "kl_weight", 0.0)
-        if self.weight_decay is not None:
-            check_number(self.weight_decay, "weight_decay", 0.0)
-        check_choice(self.early_stopping, (True, False), "early_stopping")
-        check_choice(self.compile, (True, False, "auto"), "compile")
-        if not isinstance(self.key_added, str) or not self.key_added or "/" in self.key_added:
-            raise InputError(
-                "key_added to be a word without '/'", f"{self.key_added!r}", "name the stem of the keys to write"
-            )
-        if isinstance(self.features, str):
-            raise InputError("a list of names of features", f"the text {self.features!r}", "put the names into a list")
-
-    def plain(self) -> Settings:
-        """The same with Python's own numbers, whatever NumPy or R gave: they go into JSON and h5ad files."""
-        kinds = {"int": int, "int | None": int, "float": float, "float | None": float, "bool": bool}
-        given = {field.name: (field.type, getattr(self, field.name)) for field in fields(self)}
-        numbers = {
-            name: kinds[kind](value) for name, (kind, value) in given.items() if kind in kinds and value is not None
-        }
-        features = None if self.features is None else [str(name) for name in self.features]
-        compile = "auto" if isinstance(self.compile, str) else bool(self.compile)
-        devices = self.devices if isinstance(self.devices, str) else int(self.devices)
-        return replace(self, **numbers, features=features, compile=compile, devices=devices)
 
 
 def scalex(
@@ -133,6 +80,7 @@ def scalex(
     start: str = "mean",
     statistics: str = "matched",
     preset: str = "default",
+    max_epochs: int | None = None,
     max_steps: int | None = None,
     batch_size: int = 64,
     learning_rate: float = 2e-3,
@@ -184,8 +132,8 @@ def scalex(
     preset
         ``"reference"``: the authors' optimisation settings (30,000 steps of 64 cells, constant rate 2e-4), which
         replace the arguments they concern.
-    max_steps
-        Optimiser steps at the most; None = by the number of cells.
+    max_epochs, max_steps
+        Passes over the cells and optimiser steps at the most; None = by the number of cells.
     batch_size, learning_rate, schedule
         Cells a step; Adam's rate; ``"cosine"`` (down to zero) or ``"constant"``.
     weight_decay
@@ -225,11 +173,8 @@ def scalex(
     (600, 10)
     """
     check_choice(preset, tuple(PRESETS), "preset")
-    given = {name: value for name, value in locals().items() if name in Settings.__dataclass_fields__}
-    settings = Settings(**{**given, **PRESETS[preset]})
-    settings.check()
+    settings = ScalexSettings.take(locals(), PRESETS[preset])
     make_reporter(progress)  # an unknown word is refused before the work, not after
-    settings = settings.plain()
     study = from_anndata(adata, batch_key, layer=layer, values=values)
     check_enough_cells(study.n_cells, settings.batch_size)
     warn_single_batch(study.batches, batch_key)
@@ -239,11 +184,13 @@ def scalex(
     return model
 
 
-def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any], checkpoint: str | None) -> Scalex:
+def fit(
+    study: Study, settings: ScalexSettings, *, progress: str | Callable[[str], Any], checkpoint: str | None
+) -> Scalex:
     """Preprocess, train, and store what inference needs."""
     pipeline, prepared = Pipeline.fit(
         study, profile=settings.profile, n_features=settings.n_features or N_FEATURES[settings.profile],
-        features=settings.features, per_batch_scale=settings.scaling == "batch",
+        features=settings.features, scaling=settings.scaling,
     )  # fmt: skip
     n_features, n_batches = len(pipeline.features), len(study.batches)
     with randomness(settings.seed):
@@ -260,7 +207,9 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
     if settings.start == "mean":
         network.start_at(mean)
     decay = settings.weight_decay if settings.weight_decay is not None else DECAY_PER_NAT * nats_of_means(mean, counts)
-    history = _train(network, study, prepared, replace(settings, weight_decay=decay), progress, checkpoint)
+    history = run_training(
+        network, prepared, study.batch, settings, progress=progress, checkpoint=checkpoint, weight_decay=decay
+    )
     exact = moments_of_batches(network, prepared, study.batch, n_batches)
     network.encoder.settle(exact.pooled(torch.from_numpy(counts / counts.sum()).float()))
     anchors, matched = find_anchors(network, prepared, study.batch, exact, settings.seed)
@@ -281,31 +230,3 @@ def fit(study: Study, settings: Settings, *, progress: str | Callable[[str], Any
         batches=study.batches, counts=counts, moments=moments, anchors=anchors,
         cells=pd.Index(study.cells), latent=latent, history=history,
     )  # fmt: skip
-
-
-def _train(
-    network: SCALEX,
-    study: Study,
-    prepared: Prepared,
-    settings: Settings,
-    progress: str | Callable[[str], Any],
-    checkpoint: str | None,
-) -> pd.DataFrame:
-    """Hold cells out, train; history."""
-    fraction = settings.validation_fraction if settings.early_stopping else 0.0
-    rows, held_out = split_validation(study.batch, fraction, settings.seed)
-    size = min(settings.batch_size, len(rows))
-    loader = SparseLoader(prepared.x, study.batch, rows, size, shuffle=True, seed=settings.seed)
-    validation = SparseLoader(prepared.x, study.batch, held_out, 512) if len(held_out) else None
-    options = Options(
-        max_steps=settings.max_steps or default_steps(len(rows), size),
-        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, schedule=settings.schedule,
-        accelerator=settings.accelerator, devices=settings.devices, precision=settings.precision,
-        compile=settings.compile, seed=settings.seed, armed_from=0.5,
-    )  # fmt: skip
-    return train(network, loader, validation, options, progress=progress, checkpoint=checkpoint)
-
-
-def default_steps(n_cells: int, batch_size: int) -> int:
-    """Steps for a study of this size: 1,500, or ten epochs where that is more, but 30,000 at the most."""
-    return int(np.clip(10 * n_cells / batch_size, 1_500, 30_000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import nn
 
@@ -13,7 +14,15 @@ from isthmus.train.phases import Phase
 
 
 class Model(nn.Module, ABC):
-    """A model declares its networks, its losses and its phases; the loop acts."""
+    """A model declares its networks, its losses and its phases; the loop acts.
+
+    Attributes
+    ----------
+    needs_counts
+        Whether its mini-batches must hold the raw counts beside the input.
+    """
+
+    needs_counts: ClassVar[bool] = False
 
     @abstractmethod
     def losses(self, batch: Batch) -> Losses:

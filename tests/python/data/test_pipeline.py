@@ -168,7 +168,7 @@ def test_log_normalised_values_are_scaled_only(rna, fitted):
 
 def test_each_batch_may_have_its_own_scale(rna):
     study = from_anndata(rna, "batch")
-    pipe, prepared = Pipeline.fit(study, n_features=80, per_batch_scale=True)
+    pipe, prepared = Pipeline.fit(study, n_features=80, scaling="batch")
     logged = by_scanpy(rna, pipe.features)
     for code in (0, 1):
         back = prepared.x[study.batch == code].toarray() * pipe.largest([code])
@@ -180,7 +180,7 @@ def test_each_batch_may_have_its_own_scale(rna):
 
 
 def test_a_new_batchs_scale_does_not_depend_on_the_other_new_ones(rna):
-    pipe, _ = Pipeline.fit(from_anndata(rna, "batch"), n_features=80, per_batch_scale=True)
+    pipe, _ = Pipeline.fit(from_anndata(rna, "batch"), n_features=80, scaling="batch")
     alone, first = rna[rna.obs["batch"] == "batch1"], (rna.obs["batch"] == "batch1").to_numpy()
     np.testing.assert_allclose(applied(pipe, alone).x.toarray(), applied(pipe, rna).x[first].toarray(), rtol=1e-5)
 
@@ -238,9 +238,9 @@ def test_batches_of_one_cell_can_be_fitted(rna):
         assert Pipeline.fit(from_anndata(few, "batch"), n_features=80)[1].x.shape == (41, 80)
 
 
-@pytest.mark.parametrize("per_batch", [False, True])
-def test_state_is_the_whole_pipeline(rna, per_batch):
-    pipe, _ = Pipeline.fit(from_anndata(rna, "batch"), n_features=80, per_batch_scale=per_batch)
+@pytest.mark.parametrize("scaling", ["global", "batch", "double-log"])
+def test_state_is_the_whole_pipeline(rna, scaling):
+    pipe, _ = Pipeline.fit(from_anndata(rna, "batch"), n_features=80, scaling=scaling)
     plain, arrays = pipe.state()
     again = applied(Pipeline.from_state(plain, arrays), rna)
     np.testing.assert_array_equal(again.x.toarray(), applied(pipe, rna).x.toarray())

@@ -144,7 +144,7 @@ def test_largest_values_become_one(uneven):
 
 def test_a_batchs_own_scale_is_drawn_to_that_of_all_cells(uneven):
     dense, batch = uneven
-    scale = MaxAbs.fit(sp.csr_matrix(dense), batch, 2, per_batch=True)
+    scale = MaxAbs.fit(sp.csr_matrix(dense), batch, 2, "batch")
     overall = dense.max(axis=0)
     for code, n in ((0, 30), (1, 10)):
         w = n / (n + transforms.CELLS_FOR_SCALE)
@@ -159,7 +159,7 @@ def test_a_batchs_own_scale_is_drawn_to_that_of_all_cells(uneven):
 
 def test_new_batches_are_drawn_to_the_scale_that_is_given(uneven):
     dense, batch = uneven
-    given = MaxAbs.fit(sp.csr_matrix(dense), batch, 2, per_batch=True, overall=np.full(6, 100.0))
+    given = MaxAbs.fit(sp.csr_matrix(dense), batch, 2, "batch", overall=np.full(6, 100.0))
     w = 30 / (30 + transforms.CELLS_FOR_SCALE)
     np.testing.assert_allclose(given.largest[0], w * dense[:30].max(axis=0) + (1 - w) * 100, rtol=1e-6)
 

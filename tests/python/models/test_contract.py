@@ -20,7 +20,7 @@ import torch
 
 import isthmus as im
 from isthmus.data import SparseLoader, from_anndata
-from isthmus.models import SCALEX
+from isthmus.models import SCALEX, SCDREAMER, SCDREAMERSup
 from isthmus.train import Options, checkpoint, loop, train
 
 STEPS = 40
@@ -28,28 +28,60 @@ STEPS = 40
 
 @dataclass(frozen=True)
 class System:
-    """One system under test."""
+    """One system under test; ``stem`` is that of its keys."""
 
     name: str
+    stem: str
     simulate: Callable[[], ad.AnnData]
     fit: Callable[..., Any]
     network: Callable[[int, int], torch.nn.Module]
 
     @property
     def key(self) -> str:
-        return f"X_{self.name}"
+        return f"X_{self.stem}"
 
 
 def rna() -> ad.AnnData:
     return im.data.simulate(n_cells=260, n_genes=150, n_types=3, n_batches=3, modalities="rna", seed=5)["rna"]
 
 
+QUICK = {
+    "max_steps": STEPS, "n_features": 80, "n_hidden": 16, "n_latent": 4, "batch_size": 32, "compile": False,
+    "progress": "silent",
+}  # fmt: skip
+
+
 def fit_scalex(adata: ad.AnnData, **settings: Any) -> Any:
-    quick = {"max_steps": STEPS, "n_features": 80, "n_hidden": 16, "n_latent": 4, "batch_size": 32, "compile": False}
-    return im.tl.scalex(adata, "batch", **{**quick, "progress": "silent", **settings})
+    return im.tl.scalex(adata, "batch", **{**QUICK, **settings})
 
 
-SYSTEMS = [System("scalex", rna, fit_scalex, functools.partial(SCALEX, n_latent=4, n_hidden=16))]
+def fit_scdreamer(adata: ad.AnnData, **settings: Any) -> Any:
+    return im.tl.scdreamer(adata, "batch", **{**QUICK, **settings})
+
+
+def fit_scdreamer_sup(adata: ad.AnnData, **settings: Any) -> Any:
+    labels = adata.obs["cell_type"].astype(object)
+    labels.iloc[::3] = None
+    adata.obs["label"] = labels
+    try:
+        return fit_scdreamer(adata, labels_key="label", **settings)
+    finally:
+        del adata.obs["label"]
+
+
+def make_scdreamer(n_features: int, n_batches: int) -> SCDREAMER:
+    return SCDREAMER(n_features, [10] * n_batches, (5.0, 1.0), n_latent=4, n_hidden=16)
+
+
+def make_scdreamer_sup(n_features: int, n_batches: int) -> SCDREAMERSup:
+    return SCDREAMERSup(n_features, [10] * n_batches, 3, n_latent=4, n_hidden=16, likelihood="nb")
+
+
+SYSTEMS = [
+    System("scalex", "scalex", rna, fit_scalex, functools.partial(SCALEX, n_latent=4, n_hidden=16)),
+    System("scdreamer", "scdreamer", rna, fit_scdreamer, make_scdreamer),
+    System("scdreamer-sup", "scdreamer", rna, fit_scdreamer_sup, make_scdreamer_sup),
+]
 
 
 @pytest.fixture(scope="module", params=SYSTEMS, ids=lambda system: system.name)
@@ -223,7 +255,9 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(system, model, reference, tm
 
 def test_each_phase_moves_its_own_parameters_only(system, model, reference, monkeypatch):
     study = from_anndata(reference, "batch")
-    loader = SparseLoader(model.pipeline.apply(study, study.batch).x, study.batch, batch_size=32, shuffle=True)
+    x, label = model.pipeline.apply(study, study.batch).x, np.arange(study.n_cells) % 4 - 1
+    beside = {"counts": study.x[:, study.features.get_indexer(model.pipeline.features)]}
+    loader = SparseLoader(x, study.batch, batch_size=32, shuffle=True, beside=beside, label=label)
     network = system.network(len(model.pipeline.features), len(study.batches))
     covered = set()
     for phase in network.phases():

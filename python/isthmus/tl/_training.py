@@ -1,0 +1,68 @@
+"""From a prepared study and the settings of a verb to a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from isthmus.data import Prepared, SparseLoader, split_validation
+from isthmus.tl._settings import Settings
+from isthmus.train import Model, Options, train
+
+HELD_OUT_AT_ONCE = 512  # cells in a mini-batch of the held-out ones
+
+
+def run_training(
+    network: Model,
+    prepared: Prepared,
+    batch: np.ndarray,
+    settings: Settings,
+    *,
+    label: np.ndarray | None = None,
+    progress: str | Callable[[str], Any],
+    checkpoint: str | None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Hold cells out, train; history.
+
+    Parameters
+    ----------
+    network
+        Trained in place.
+    prepared, batch, label
+        The cells, their batches and what types they are said to be.
+    settings
+        Of the verb.
+    progress, checkpoint
+        As in :func:`isthmus.train.train`.
+    **options
+        Of the system, for :class:`isthmus.train.Options`.
+    """
+    fraction = settings.validation_fraction if settings.early_stopping else 0.0
+    rows, held_out = split_validation(batch, fraction, settings.seed)
+    size = min(settings.batch_size, len(rows))
+    cells = {"beside": {"counts": prepared.counts} if network.needs_counts else {}, "label": label}
+    loader = SparseLoader(prepared.x, batch, rows, size, shuffle=True, seed=settings.seed, **cells)
+    validation = SparseLoader(prepared.x, batch, held_out, HELD_OUT_AT_ONCE, **cells) if len(held_out) else None
+    run = Options(
+        max_steps=planned_steps(settings, len(rows), size), learning_rate=settings.learning_rate,
+        schedule=settings.schedule, accelerator=settings.accelerator, devices=settings.devices,
+        precision=settings.precision, compile=settings.compile, seed=settings.seed, armed_from=0.5, **options,
+    )  # fmt: skip
+    return train(network, loader, validation, run, progress=progress, checkpoint=checkpoint)
+
+
+def planned_steps(settings: Settings, n_cells: int, batch_size: int) -> int:
+    """The steps that were asked for, the fewer where epochs are named too, or those for a study of this size."""
+    asked = [] if settings.max_steps is None else [settings.max_steps]
+    if settings.max_epochs is not None:
+        asked.append(settings.max_epochs * max(n_cells // batch_size, 1))
+    return min(asked) if asked else default_steps(n_cells, batch_size)
+
+
+def default_steps(n_cells: int, batch_size: int) -> int:
+    """Steps for a study of this size: 1,500, or ten epochs where that is more, but 30,000 at the most."""
+    return int(np.clip(10 * n_cells / batch_size, 1_500, 30_000))

@@ -1,0 +1,48 @@
+"""scVI or scANVI at their defaults, as a baseline. Runs in an environment of its own, which needs scvi-tools:
+
+    python tests/benchmarks/scvi_baseline.py IN.h5ad OUT.npz [--seed 0] [--epochs N] [--labels COLUMN]
+
+``IN.h5ad`` holds counts of the chosen genes and ``obs["batch"]``. With ``--labels`` (missing ones are "Unknown")
+scANVI follows scVI, and predictions are written too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+
+import anndata as ad
+import numpy as np
+
+
+def main() -> None:
+    """Fit, and write the embedding (``z``), the seconds of training, and predicted labels."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("input")
+    parser.add_argument("output")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--labels")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    import scvi
+
+    scvi.settings.seed, scvi.settings.verbosity = args.seed, 40
+    quiet = {"enable_progress_bar": False, "accelerator": "cpu"}
+    adata = ad.read_h5ad(args.input)
+    scvi.model.SCVI.setup_anndata(adata, batch_key="batch")
+    model = scvi.model.SCVI(adata)
+    begin = time.perf_counter()
+    model.train(max_epochs=args.epochs, **quiet)
+    out = {}
+    if args.labels:
+        model = scvi.model.SCANVI.from_scvi_model(model, unlabeled_category="Unknown", labels_key=args.labels)
+        model.train(**quiet)
+        out["labels"] = np.asarray(model.predict(), dtype=str)
+    seconds = time.perf_counter() - begin
+    np.savez(args.output, z=model.get_latent_representation(), seconds=seconds, **out)
+
+
+if __name__ == "__main__":
+    main()
