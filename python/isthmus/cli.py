@@ -18,7 +18,7 @@ from isthmus._errors import InputError, TrainingError
 from isthmus.data.categories import shorten
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
-OPTIONS = {"file", "batch_key"}  # have options of their own
+OPTIONS = {"file", "batch_key", "labels_key"}  # have options of their own
 
 app = typer.Typer(help="Integration models for single cells.", no_args_is_help=True, add_completion=False)
 
@@ -26,6 +26,7 @@ Input = Annotated[Path, typer.Argument(help=".h5ad file, or an exchange folder")
 Model = Annotated[Path | None, typer.Option(help="Folder of the model")]
 Output = Annotated[Path | None, typer.Option(help=".h5ad file to write; default: beside the input")]
 Batch = Annotated[str | None, typer.Option(help="Column of obs with the batch of each cell")]
+Labels = Annotated[str | None, typer.Option(help="Column of obs with cell types, for a system that learns from them")]
 Reference = Annotated[Path | None, typer.Option(help=".h5ad file with the reference's labels")]
 Set = Annotated[
     list[str] | None,
@@ -38,22 +39,22 @@ def fit(
     input: Input,
     model: Model = None,
     batch: Batch = None,
+    labels: Labels = None,
     output: Output = None,
-    system: str = "scalex",
+    system: Annotated[str, typer.Option(help="Name of the system, as its Python verb")] = "scalex",
     set: Set = None,
 ) -> None:
     """Fit a system; write the model's folder and the data with its embedding."""
     if _served(input):
         return
-    import isthmus as im
     from isthmus.tl._store import check_target
     from isthmus.train.devices import is_first_process
 
     _demand(model, "--model", "the folder to save the model in")
-    if system not in ("scalex",):
-        raise InputError("--system scalex", f"'{system}'", "name a system that this version has")
-    verb = getattr(im.tl, system)
+    verb = _verb_of(system, labels)
     settings = _settings(set, verb)
+    if labels is not None:
+        settings["labels_key"] = labels
     check_target(model)  # now, not after the training
     adata = _read(input)
     fitted = verb(adata, batch_key=batch, **settings)
@@ -182,6 +183,23 @@ def _write(adata: Any, path: Path) -> None:
     with atomic_path(path) as temporary:
         adata.write_h5ad(temporary, compression="gzip")
     print(f"wrote {path}")
+
+
+def _verb_of(system: str, labels: str | None) -> Any:
+    """The Python verb of a system, which takes labels if there are any."""
+    import isthmus as im
+    from isthmus.data.door import check_choice
+    from isthmus.tl.fitted import SYSTEMS
+
+    check_choice(system, tuple(SYSTEMS), "--system")
+    verb = getattr(im.tl, system)
+    if labels is not None and "labels_key" not in inspect.signature(verb).parameters:
+        raise InputError(
+            "a system that learns from labels",
+            f"--labels {labels} with '{system}'",
+            "use --system scdreamer, or leave --labels out",
+        )
+    return verb
 
 
 def _demand(value: object, option: str, what: str) -> None:

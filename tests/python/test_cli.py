@@ -61,6 +61,22 @@ def test_fit_is_the_python_verb(files, fitted, run, tmp_path):
     np.testing.assert_array_equal(ad.read_h5ad(tmp_path / "out.h5ad").obsm["X_scalex"], expected.latent)
 
 
+def test_labels_of_a_part_of_the_cells_are_learnt_from(files, run, tmp_path):
+    adata = ad.read_h5ad(files / "reference.h5ad")
+    adata.obs["known"] = adata.obs["cell_type"].astype(str).where(np.arange(adata.n_obs) % 2 == 0, "unknown")
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    words = ["--system", "scdreamer", "--batch", "batch", "--labels", "known", "--model", tmp_path / "model"]
+    for name, value in SETTINGS.items():
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    assert run("fit", tmp_path / "cells.h5ad", *words, "--set", "progress=silent")[0] == 0
+    expected = im.tl.scdreamer(adata, "batch", labels_key="known", progress="silent", **SETTINGS)
+    out = ad.read_h5ad(tmp_path / "cells.scdreamer.h5ad")
+    assert im.load(tmp_path / "model").manifest.id == expected.manifest.id
+    np.testing.assert_array_equal(out.obsm["X_scdreamer"], expected.latent)
+    for column in ("scdreamer_label", "scdreamer_confidence"):
+        assert out.obs[column].tolist() == adata.obs[column].tolist()
+
+
 def test_project_label_impute_and_tell(files, fitted, run, tmp_path):
     query, out, model = files / "query.h5ad", tmp_path / "out.h5ad", im.load(fitted)
     adata = ad.read_h5ad(query)
@@ -118,6 +134,12 @@ def _interrupted(*args, **kwargs):
         (["fit", "{text}", "--model", "{new}"], "Found something else in"),
         (["fit", "{reference}", "--model", "{new}", "--batch", "donor"], "Found no column 'donor'"),
         (["fit", "{reference}", "--model", "{new}", "--system", "oracle"], "Found 'oracle'"),
+        (["fit", "{reference}", "--model", "{new}", "--labels", "cell_type"], "Found --labels cell_type with 'scalex'"),
+        (
+            ["fit", "{reference}", "--model", "{new}", "--system", "scdreamer", "--labels", "kind"],
+            "Found no column 'kind'",
+        ),
+        (["fit", "{reference}", "--model", "{new}", "--set", "labels_key=x"], "Found 'labels_key=x'"),
         (["fit", "{reference}", "--model", "{new}", "--set", "n_latents=3"], "Found 'n_latents=3'"),
         (["fit", "{reference}", "--model", "{new}", "--set", "n_latent"], "Found 'n_latent'"),
         (["fit", "{reference}", "--model", "{new}", "--set", "adata=3"], "Found 'adata=3'"),

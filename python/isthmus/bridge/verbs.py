@@ -21,6 +21,7 @@ from isthmus._files import atomic_path
 from isthmus.data.door import check_choice
 from isthmus.report._verbs import report, report_inputs
 from isthmus.tl import FittedModel
+from isthmus.tl.fitted import SYSTEMS
 
 Say = Callable[[str], Any]
 
@@ -28,11 +29,12 @@ Say = Callable[[str], Any]
 def fit(
     study: AnnData, *, folder: str, system: str = "scalex", progress: Say | str = "silent", **settings: Any
 ) -> dict[str, Any]:
-    """Fit a system and save the model into ``folder``."""
-    check_choice(system, ("scalex",), "system")
+    """Fit a system and save the model into ``folder``; with labels also the label of every cell, and a confidence."""
+    check_choice(system, tuple(SYSTEMS), "system")
     model = getattr(im.tl, system)(study, settings.pop("batch_key", None), progress=progress, **settings)
     model.save(folder)
-    return {"embedding": model.latent, **_describe(model)}
+    result = {"embedding": model.latent, **_describe(model)}
+    return {**result, **_predicted(model, study)} if result["labels"] else result
 
 
 def info(study: None = None, *, folder: str, progress: Say | str = "silent") -> dict[str, Any]:
@@ -44,8 +46,9 @@ def project(study: AnnData, *, folder: str, progress: Say | str = "silent", **se
     """Project cells with a saved model."""
     model = im.load(folder)
     z = model.project(study, **settings)
-    coverage = {**model.coverage.as_dict(), "missing": list(model.coverage.missing)}
-    return {"embedding": z, "coverage": coverage}
+    result = {"embedding": z, "coverage": {**model.coverage.as_dict(), "missing": list(model.coverage.missing)}}
+    record = study.uns[settings.get("key_added") or model.settings["key_added"]]["projection"]
+    return {**result, **{name: record[name] for name in ("known_batches", "new_batches") if name in record}}
 
 
 def labels(
@@ -56,6 +59,19 @@ def labels(
     _adopt(study, model)
     table = model.transfer_labels(study, labels, **settings)
     return {"label": [str(name) for name in table["label"]], "confidence": table["confidence"].to_numpy()}
+
+
+def predict(study: AnnData, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
+    """Label cells by the model's own classifier."""
+    model = im.load(folder)
+    if not _labels(model):
+        raise InputError(
+            "a model that was fitted with labels",
+            f"a model of '{model.system}' without",
+            "fit one with labels, or transfer labels from the reference cells",
+        )
+    _adopt(study, model)
+    return _predicted(model, study, **settings)
 
 
 def impute(study: AnnData, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
@@ -98,7 +114,7 @@ def write(study: AnnData, *, path: str, progress: Say | str = "silent") -> dict[
 
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
-    "fit": fit, "info": info, "project": project, "labels": labels, "impute": impute,
+    "fit": fit, "info": info, "project": project, "labels": labels, "predict": predict, "impute": impute,
     "simulate": simulate, "read": read, "write": write, "report_inputs": report_inputs, "report": report,
 }  # fmt: skip
 
@@ -111,7 +127,20 @@ def _describe(model: FittedModel) -> dict[str, Any]:
         "cells": list(model.cells),
         "features": list(model.pipeline.features),
         "batches": list(model.batches.names),
+        "labels": _labels(model),
     }
+
+
+def _labels(model: FittedModel) -> list[str]:
+    """Names of the labels that the model can give by itself."""
+    labels = getattr(model, "labels", None)
+    return [] if labels is None else list(labels.names)
+
+
+def _predicted(model: FittedModel, study: AnnData, **settings: Any) -> dict[str, Any]:
+    """The most probable label of each cell, and its probability."""
+    table = model.predict_labels(study, **settings)
+    return {"label": [str(name) for name in table.idxmax(axis=1)], "confidence": table.max(axis=1).to_numpy()}
 
 
 def _adopt(study: AnnData, model: FittedModel) -> None:
