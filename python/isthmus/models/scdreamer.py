@@ -77,7 +77,7 @@ class SCDREAMER(Model):
     library
         Mean and variance of ln(counts of a cell): the prior where the library is learned; None = it is observed.
     n_latent, n_hidden
-        Dimensions of z; width of every hidden layer.
+        Dimensions of z; width of the autoencoder's hidden layers.
     likelihood
         ``"zinb"`` or ``"nb"``.
     dropout
@@ -88,6 +88,8 @@ class SCDREAMER(Model):
         Share of cells whose batch is hidden from the encoder in a training step; 1 = a batch-free encoder.
     weights
         Of the terms.
+    n_hidden_adversary
+        Width of the adversaries' hidden layers.
     adversary_rate
         Learning rate of the adversaries over that of the autoencoder.
     """
@@ -106,6 +108,7 @@ class SCDREAMER(Model):
         mask: float = 0.1,
         batch_dropout: float = 0.1,
         weights: Weights | None = None,
+        n_hidden_adversary: int = 128,
         adversary_rate: float = 3.5,
     ) -> None:
         super().__init__()
@@ -118,8 +121,8 @@ class SCDREAMER(Model):
         self.decoder = ConditionalDecoder(n_latent, self.n_batches, n_hidden, dropout)  # p(x | z, b, l)
         self.counts = CountHead(n_hidden, n_features, likelihood)
         self.generator = nn.Linear(n_hidden, n_features)  # sigmoid: the generated cell, on the scale of the input
-        self.discriminator = Discriminator(n_features, n_hidden, dropout)
-        self.classifier = BatchClassifier(n_latent, n_hidden, torch.as_tensor(batch_counts), dropout)
+        self.discriminator = Discriminator(n_features, n_hidden_adversary, dropout)
+        self.classifier = BatchClassifier(n_latent, n_hidden_adversary, torch.as_tensor(batch_counts), dropout)
 
     def losses(self, batch: Batch) -> ScdreamerLosses:
         """All terms from one pass of the encoder."""

@@ -85,5 +85,7 @@ class ConditionalDecoder(nn.Module):
 
 def hide_batches(batch: Tensor, n_batches: int, share: float) -> Tensor:
     """The codes, a random ``share`` of them replaced by ``n_batches``, unknown."""
+    if share == 0:
+        return batch
     hidden = torch.rand(batch.shape, device=batch.device) < share
     return torch.where(hidden, n_batches, batch)

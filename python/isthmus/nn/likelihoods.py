@@ -93,7 +93,8 @@ def _cost_of_zero(log_mean: Tensor, log_theta: Tensor) -> Tensor:
 
 def _excess_of_counts(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
     """(entries,) what each count costs more than a zero would."""
-    k, log_mean, log_theta = x.values, x.at_entries(log_mean), log_theta.index_select(0, x.indices)
-    theta = log_theta.exp()
-    choose = torch.lgamma(k + theta) - torch.lgamma(theta) - torch.lgamma(k + 1.0)
-    return -choose - k * F.logsigmoid(log_mean - log_theta)  # ln(m / (m + theta)) = logsigmoid(ln m - ln theta)
+    k, theta = x.values, log_theta.exp()
+    by_feature = torch.stack([log_theta, theta, torch.lgamma(theta)]).index_select(1, x.indices)
+    choose = torch.lgamma(k + by_feature[1]) - by_feature[2] - torch.lgamma(k + 1.0)
+    odds = x.at_entries(log_mean) - by_feature[0]
+    return -choose - k * F.logsigmoid(odds)  # ln(m / (m + theta)) = logsigmoid(ln m - ln theta)

@@ -207,7 +207,16 @@ def make_network(
         **{name: settings[f"{name}_weight"] for name in ("kl", "consistency", "bhattacharyya", "batch", "labels")},
         kl_warm_up=settings["kl_warm_up"], batch_warm_up=settings["batch_warm_up"],
     )  # fmt: skip
-    same = ("n_latent", "n_hidden", "likelihood", "dropout", "mask", "batch_dropout", "adversary_rate")
+    same = (
+        "n_latent",
+        "n_hidden",
+        "likelihood",
+        "dropout",
+        "mask",
+        "batch_dropout",
+        "n_hidden_adversary",
+        "adversary_rate",
+    )
     given = {"library": library, "weights": weights, **{name: settings[name] for name in same}}
     if labels is None:
         return SCDREAMER(n_features, batch_counts, **given)

@@ -34,6 +34,7 @@ PRESETS = {
         "scaling": "double-log", "target": "input", "batch_size": 128, "learning_rate": 2e-4, "schedule": "constant",
         "max_epochs": 300, "kl_weight": 0.001, "kl_warm_up": 0.0, "consistency_weight": 0.128, "batch_weight": 1.0,
         "batch_warm_up": 0.0, "batch_dropout": 0.0, "library": "learned", "likelihood": "zinb", "adversary_rate": 3.5,
+        "n_hidden_adversary": 512,
         "labels_in_prior": "predicted", "n_hidden": 512, "dropout": 0.1, "precision": "32-true",
         "early_stopping": False,
     },
@@ -54,6 +55,7 @@ class ScdreamerSettings(Settings):
     BOUNDS: ClassVar = {
         **Settings.BOUNDS, "dropout": (0.0, 0.95), "mask": (0.0, 0.95), "batch_dropout": (0.0, 1.0),
         "kl_warm_up": (0.0, 1.0), "batch_warm_up": (0.0, 1.0), "adversary_rate": (0.0, 1e3),
+        "n_hidden_adversary": (1, math.inf),
         **{f"{n}_weight": (0.0, math.inf) for n in ("kl", "consistency", "bhattacharyya", "batch", "labels")},
     }  # fmt: skip
 
@@ -65,6 +67,7 @@ class ScdreamerSettings(Settings):
     mask: float
     batch_dropout: float
     labels_in_prior: str
+    n_hidden_adversary: int
     adversary_rate: float
     kl_weight: float
     kl_warm_up: float
@@ -82,7 +85,7 @@ def scdreamer(
     n_latent: int = 10, n_hidden: int = 512, dropout: float = 0.1, mask: float = 0.1, batch_dropout: float = 0.1,
     labels_in_prior: str = "known", kl_weight: float = 1.0, kl_warm_up: float = 0.2, consistency_weight: float = 0.1,
     bhattacharyya_weight: float = 1.0, batch_weight: float = 30.0, batch_warm_up: float = 0.1,
-    labels_weight: float = 10.0, adversary_rate: float = 3.5, preset: str = "default",
+    labels_weight: float = 10.0, n_hidden_adversary: int = 128, adversary_rate: float = 3.5, preset: str = "default",
     max_epochs: int | None = None, max_steps: int | None = None, batch_size: int = 128, learning_rate: float = 1e-3,
     schedule: str = "cosine", validation_fraction: float = 0.1, early_stopping: bool = False,
     accelerator: str = "auto", devices: int | str = 1, precision: str = "auto", compile: bool | str = "auto",
@@ -134,6 +137,8 @@ def scdreamer(
         classifier and the cell-type classifier say.
     kl_warm_up, batch_warm_up
         Shares of the training in which these weights rise from zero.
+    n_hidden_adversary
+        Width of the adversaries' hidden layers; 512 in the authors' code.
     adversary_rate
         Learning rate of the adversaries over that of the autoencoder.
     preset
