@@ -36,7 +36,7 @@ class SparseLoader:
     shuffle
         Permute the cells each epoch (by ``seed`` and the epoch's number) and drop the incomplete mini-batch.
     beside
-        Further matrices of the same cells, by name, such as ``"counts"``.
+        Further values at the entries of ``x``, by name, such as ``"counts"``; each as long as ``x.data``.
     label
         (cells,) int64 codes of cell types, -1 where not known.
     rank, world
@@ -49,7 +49,7 @@ class SparseLoader:
     batch_size: int = 128
     shuffle: bool = False
     seed: int = 0
-    beside: dict[str, sp.csr_matrix] = field(default_factory=dict)
+    beside: dict[str, np.ndarray] = field(default_factory=dict)
     label: np.ndarray | None = None
     rank: int = 0
     world: int = 1
@@ -81,33 +81,37 @@ class SparseLoader:
         """Check sum of the cells and their order: loaders with the same one serve the same mini-batches."""
         digest = hashlib.sha256()
         order = np.array([self.batch_size, self.shuffle, self.seed, self.world])
-        matrices = [array for x in (self.x, *self.beside.values()) for array in (x.data, x.indices, x.indptr)]
         label = self.batch[:0] if self.label is None else self.label
-        for part in (*matrices, self.batch, self.rows, order, label):
+        entries = (self.x.data, self.x.indices, self.x.indptr, *self.beside.values())
+        for part in (*entries, self.batch, self.rows, order, label):
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
     def _block(self, order: np.ndarray) -> Iterator[Batch]:
         """Gather the rows of a block once and cut it into mini-batches."""
-        block = {name: _gather(x, order) for name, x in {"x": self.x, **self.beside}.items()}
+        block = self.x[order]
+        values = {name: self._with_values(v)[order].data for name, v in self.beside.items()}
+        rows = SparseRows(
+            torch.from_numpy(block.indptr.astype(np.int64)),
+            torch.from_numpy(block.indices.astype(np.int64)),
+            torch.from_numpy(block.data.astype(np.float32, copy=False)),
+            block.shape[1],
+        )
         covariate = torch.from_numpy(self.batch[order])
         index = torch.from_numpy(order.astype(np.int64))
         label = None if self.label is None else torch.from_numpy(self.label[order])
         for start in range(0, len(order), self.batch_size):
             part = slice(start, min(start + self.batch_size, len(order)))
-            rows = {name: x.rows(part.start, part.stop) for name, x in block.items()}
-            yield Batch(rows, covariate[part], index[part], label=None if label is None else label[part])
+            cells = rows.rows(part.start, part.stop)
+            first, last = int(block.indptr[part.start]), int(block.indptr[part.stop])
+            others = {name: cells.with_values(torch.from_numpy(v[first:last])) for name, v in values.items()}
+            types = None if label is None else label[part]
+            yield Batch({"x": cells, **others}, covariate[part], index[part], label=types)
 
-
-def _gather(x: sp.csr_matrix, order: np.ndarray) -> SparseRows:
-    """Some rows of a matrix as tensors."""
-    block = x[order]
-    return SparseRows(
-        torch.from_numpy(block.indptr.astype(np.int64)),
-        torch.from_numpy(block.indices.astype(np.int64)),
-        torch.from_numpy(block.data.astype(np.float32, copy=False)),
-        block.shape[1],
-    )
+    def _with_values(self, values: np.ndarray) -> sp.csr_matrix:
+        """A matrix of other values at the entries of ``x``."""
+        data = values.astype(np.float32, copy=False)
+        return sp.csr_matrix((data, self.x.indices, self.x.indptr), shape=self.x.shape, copy=False)
 
 
 def split_validation(

@@ -41,7 +41,7 @@ class Weights:
     kl_warm_up: float = 0.2  # share of the training in which the divergences' weight rises
     consistency: float = 0.1
     bhattacharyya: float = 1.0
-    batch: float = 30.0
+    batch: float = 10.0
     batch_warm_up: float = 0.1
     labels: float = 10.0
 
@@ -102,7 +102,7 @@ class SCDREAMER(Model):
         batch_counts: Sequence[int],
         library: tuple[float, float] | None = None,
         n_latent: int = 10,
-        n_hidden: int = 512,
+        n_hidden: int = 256,
         likelihood: str = "zinb",
         dropout: float = 0.1,
         mask: float = 0.1,
@@ -212,7 +212,7 @@ class SCDREAMERSup(SCDREAMER):
     """
 
     def __init__(
-        self, n_features: int, batch_counts: Sequence[int], n_labels: int, *, n_latent: int = 10, n_hidden: int = 512,
+        self, n_features: int, batch_counts: Sequence[int], n_labels: int, *, n_latent: int = 10, n_hidden: int = 256,
         dropout: float = 0.1, n_y: int = 6, n_hidden_y: int = 128, labels_in_prior: str = "known", **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(n_features, batch_counts, n_latent=n_latent, n_hidden=n_hidden, dropout=dropout, **settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -24,29 +24,36 @@ class SparseRows:
         (entries,) float32.
     n_features
         Number of columns.
+    pattern
+        What is already known of the entries' places; rows that differ in values only have it in common.
     """
 
     indptr: Tensor
     indices: Tensor
     values: Tensor
     n_features: int
+    pattern: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def n_cells(self) -> int:
         """Number of rows."""
         return self.indptr.shape[0] - 1
 
-    @cached_property
+    @property
     def row(self) -> Tensor:
         """(entries,) int64, row of each entry."""
-        counts = self.indptr[1:] - self.indptr[:-1]
-        cells = torch.arange(self.n_cells, device=counts.device)
-        return torch.repeat_interleave(cells, counts, output_size=self.values.shape[0])
+        if "row" not in self.pattern:
+            counts = self.indptr[1:] - self.indptr[:-1]
+            cells = torch.arange(self.n_cells, device=counts.device)
+            self.pattern["row"] = torch.repeat_interleave(cells, counts, output_size=self.values.shape[0])
+        return self.pattern["row"]
 
-    @cached_property
+    @property
     def entry(self) -> Tensor:
         """(entries,) int64, position of each entry in a dense (cells, features) tensor."""
-        return self.row * self.n_features + self.indices
+        if "entry" not in self.pattern:
+            self.pattern["entry"] = self.row * self.n_features + self.indices
+        return self.pattern["entry"]
 
     @cached_property
     def sums(self) -> Tensor:
@@ -66,7 +73,11 @@ class SparseRows:
 
     def dropout(self, share: float) -> SparseRows:
         """Rows without a random ``share`` of their entries, the others scaled up to make good for them."""
-        return SparseRows(self.indptr, self.indices, F.dropout(self.values, share), self.n_features)
+        return self.with_values(F.dropout(self.values, share))
+
+    def with_values(self, values: Tensor) -> SparseRows:
+        """Rows with other values at the same entries."""
+        return SparseRows(self.indptr, self.indices, values, self.n_features, self.pattern)
 
     def rows(self, start: int, stop: int) -> SparseRows:
         """Rows ``start`` to ``stop``, sharing memory with these."""
@@ -80,5 +91,7 @@ class SparseRows:
 
     def to(self, device: torch.device) -> SparseRows:
         """The same rows on ``device``."""
+        if self.values.device == device:
+            return self
         parts = (t.to(device, non_blocking=True) for t in (self.indptr, self.indices, self.values))
         return SparseRows(*parts, self.n_features)

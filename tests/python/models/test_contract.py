@@ -256,7 +256,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(system, model, reference, tm
 def test_each_phase_moves_its_own_parameters_only(system, model, reference, monkeypatch):
     study = from_anndata(reference, "batch")
     x, label = model.pipeline.apply(study, study.batch).x, np.arange(study.n_cells) % 4 - 1
-    beside = {"counts": study.x[:, study.features.get_indexer(model.pipeline.features)]}
+    beside = {"counts": np.ceil(10 * x.data)}
     loader = SparseLoader(x, study.batch, batch_size=32, shuffle=True, beside=beside, label=label)
     network = system.network(len(model.pipeline.features), len(study.batches))
     covered = set()
