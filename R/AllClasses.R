@@ -13,8 +13,8 @@
 #' @slot history one row an epoch: training and validation losses.
 #' @slot cells names of the reference cells, in the order of the fit.
 #' @slot features names of the model's features.
-#' @slot provenance how the model was made: versions, seed, settings, batch
-#'   column, time.
+#' @slot provenance how the model was made: versions, seed, settings, columns of
+#'   batches and labels, time; `types` are the names of the labels that it learnt.
 #' @seealso [isthmusModel()] to get one, [saveModel()] and [loadModel()].
 #' @exportClass IsthmusModel
 setClass("IsthmusModel", slots = c(

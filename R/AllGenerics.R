@@ -2,6 +2,10 @@
 #' @export
 setGeneric("runSCALEX", function(x, ...) standardGeneric("runSCALEX"))
 
+#' @rdname runScDREAMER
+#' @export
+setGeneric("runScDREAMER", function(x, ...) standardGeneric("runScDREAMER"))
+
 #' @rdname projectCells
 #' @export
 setGeneric("projectCells",
@@ -13,6 +17,13 @@ setGeneric("projectCells",
 #' @export
 setGeneric("transferLabels",
     function(query, reference, ...) standardGeneric("transferLabels"),
+    signature = "query"
+)
+
+#' @rdname predictLabels
+#' @export
+setGeneric("predictLabels",
+    function(query, reference, ...) standardGeneric("predictLabels"),
     signature = "query"
 )
 

@@ -31,7 +31,7 @@
 
 # Words of the core that have another name here, because R fills them in.
 .ownWords <- c(
-    batch_key = "batch =", key_added = "name =", folder = "model_dir =",
+    batch_key = "batch =", labels_key = "labels =", key_added = "name =", folder = "model_dir =",
     layer = "assay = and layer =", progress = "verbose =", adata = "x"
 )
 

@@ -4,10 +4,11 @@
 #' Decodes the embedding of each cell back into feature values, seen as if all
 #' cells came from the same batch, and adds them to the object.
 #'
-#' @param x an object whose cells the model can embed: the one that [runSCALEX()]
-#'   returned, or projected cells with `model` given. A SingleCellExperiment, a
+#' @param x an object whose cells the model can embed: the one that [runSCALEX()] or
+#'   [runScDREAMER()] returned, or projected cells with `model` given. A SingleCellExperiment, a
 #'   Seurat object, or the path of an `.h5ad` or `.rds` file.
-#' @param name the assay to fill, and the name of the model to use.
+#' @param name the assay to fill, and the name of the model to use. `NULL` means the
+#'   name of the model's system in capitals, `"SCALEX"` or `"SCDREAMER"`.
 #' @param model `NULL` for the model in `x`; else an object that holds one, an
 #'   [IsthmusModel-class], or the folder of a saved model.
 #' @param batch how the values are seen: `"average"` over the batches of the
@@ -36,7 +37,8 @@
 #' Seurat does not allow `_` in feature names. The new assay then has `-`, and
 #' `misc$isthmus$featureNames` maps one to the other.
 #'
-#' @return the object given, with one of these added:
+#' @return the object given, with one of these added (for a model of SCALEX; those of
+#'   scDREAMER are called `SCDREAMER`):
 #' * `assay(x, "SCALEX")`, where the model's features are all the rows of `x`;
 #' * `altExp(x, "SCALEX")` with the model's features and an assay of the same name,
 #'   where they are some of them;
@@ -45,7 +47,7 @@
 #' The record is in `metadata(x)$isthmus$imputed` or `misc$isthmus$imputed`. The
 #' values are a matrix, or an `HDF5Matrix` for a result in a file.
 #' @inherit runSCALEX references
-#' @seealso [runSCALEX()], [projectCells()].
+#' @seealso [runSCALEX()], [runScDREAMER()], [projectCells()].
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 300, seed = 1)
@@ -59,12 +61,14 @@ NULL
 #' @rdname imputeAssay
 #' @export
 setMethod("imputeAssay", "SummarizedExperiment", function(
-    x, name = "SCALEX", model = NULL, batch = "average", features = NULL, ...,
+    x, name = NULL, model = NULL, batch = "average", features = NULL, ...,
     batch_of = NULL, assay = NULL, values = NULL, max_memory = 2e9, file = NULL,
     verbose = TRUE) {
     x <- .asSCE(x)
     .checkImputedSCE(x, name)
     model <- .modelToUse(x, model, name)
+    name <- .nameOr(name, model)
+    .checkImputedSCE(x, name)
     made <- .imputed(x, model, list(batch = batch, features = features),
         .settings(...), list(assay = assay, values = values, batch = batch_of), max_memory,
         file, verbose)
@@ -75,13 +79,15 @@ setMethod("imputeAssay", "SummarizedExperiment", function(
 #' @rdname imputeAssay
 #' @export
 setMethod("imputeAssay", "ANY", function(
-    x, name = "SCALEX", model = NULL, batch = "average", features = NULL, ...,
+    x, name = NULL, model = NULL, batch = "average", features = NULL, ...,
     batch_of = NULL, assay = NULL, layer = NULL, values = NULL,
     max_memory = 2e9, verbose = TRUE) {
     if (!.isSeurat(x)) .refuseClass(x)
     call <- .userCall("imputeAssay")
     .checkImputedSeurat(x, name)
     model <- .modelToUse(x, model, name)
+    name <- .nameOr(name, model)
+    .checkImputedSeurat(x, name)
     made <- .imputed(x, model, list(batch = batch, features = features),
         .settings(...), list(
             assay = assay, layer = layer, values = values, batch = batch_of
@@ -100,13 +106,15 @@ setMethod("imputeAssay", "character", function(x, ...) {
 
 # --- what to use -------------------------------------------------------------
 
-# The object's own model: the one of this name, or the only one.
+# The object's own model: the one of this name or with its usual name, or the only
+# one.
 .modelToUse <- function(x, model, name) {
     if (!is.null(model)) {
         return(isthmusModel(model))
     }
-    held <- names(.heldModels(x))
-    same <- held[tolower(held) == tolower(name)]
+    held <- .heldModels(x)
+    if (is.null(name)) name <- vapply(held, function(m) m@system, character(1))
+    same <- names(held)[tolower(names(held)) == tolower(name)]
     isthmusModel(x, name = if (length(same) == 1L) same)
 }
 
@@ -189,8 +197,10 @@ setMethod("imputeAssay", "character", function(x, ...) {
 
 # --- free places -------------------------------------------------------------
 
+# A name that the user gave is checked before a model is sought, the usual one after.
+
 .checkImputedSCE <- function(x, name) {
-    taken <- name %in% c(assayNames(x), altExpNames(x))
+    taken <- any(name %in% c(assayNames(x), altExpNames(x)))
     if (taken && !identical(.records(x)[["imputed"]][["name"]], name)) {
         .refuseTaken("imputed assay", name, "choose another with name =")
     }
@@ -198,7 +208,7 @@ setMethod("imputeAssay", "character", function(x, ...) {
 
 .checkImputedSeurat <- function(x, name) {
     .needSeuratObject()
-    taken <- name %in% c(.seuratNames(x), names(slot(x, "meta.data")))
+    taken <- any(name %in% c(.seuratNames(x), names(slot(x, "meta.data"))))
     if (taken && !identical(.records(x)[["imputed"]][["name"]], name)) {
         .refuseTaken("imputed assay", name, "choose another with name =")
     }

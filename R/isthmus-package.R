@@ -8,9 +8,10 @@
 #' with what was asked added to it and nothing else changed.
 #'
 #' @section The verbs:
-#' * [runSCALEX()] fits a model and adds the embedding.
+#' * [runSCALEX()] and [runScDREAMER()] fit a model and add the embedding.
 #' * [projectCells()] places new cells in that embedding.
-#' * [transferLabels()] gives them the labels of their reference neighbours.
+#' * [transferLabels()] gives them the labels of their reference neighbours;
+#'   [predictLabels()] asks a model that was fitted with labels.
 #' * [imputeAssay()] adds denoised, batch-free values.
 #' * [isthmusModel()], [saveModel()] and [loadModel()] handle the fitted model.
 #' * [writeReport()] shows it all on one HTML page.

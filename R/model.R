@@ -9,7 +9,7 @@
 .modelId <- function(model) as.character(model@manifest$id)
 
 # @param described what the core says of the model: manifest, history, cells,
-#   features.
+#   features, and the labels that it was taught.
 .newModel <- function(system, folder, described, provenance = list(),
                       cells = character()) {
     features <- described$features
@@ -17,6 +17,9 @@
     if (!is.null(described$cells)) cells <- described$cells
     history <- described$history
     if (is.null(history)) history <- data.frame()
+    if (length(described$labels)) {
+        provenance$types <- as.character(unlist(described$labels))
+    }
     new("IsthmusModel",
         system = system, folder = normalizePath(folder),
         manifest = as.list(described$manifest), archive = .readArchive(folder),
@@ -112,12 +115,12 @@
 #' The fitted model of an object
 #'
 #' @description
-#' `isthmusModel()` gets the model that [runSCALEX()] left in an object,
-#' `saveModel()` writes it to a folder, `loadModel()` reads one back, whether it
+#' `isthmusModel()` gets the model that [runSCALEX()] or [runScDREAMER()] left in
+#' an object, `saveModel()` writes it to a folder, `loadModel()` reads one back, whether it
 #' was written from R or from Python.
 #'
-#' @param x an object that [runSCALEX()] returned, an [IsthmusModel-class], or
-#'   the path of a saved model's folder.
+#' @param x an object that [runSCALEX()] or [runScDREAMER()] returned, an
+#'   [IsthmusModel-class], or the path of a saved model's folder.
 #' @param name which model, where an object holds several: the name of its
 #'   embedding.
 #' @param folder where to write the model, or where it was written.
@@ -136,7 +139,7 @@
 #'
 #' @return `isthmusModel()` and `loadModel()` return an [IsthmusModel-class].
 #'   `saveModel()` returns the folder's path, invisibly.
-#' @seealso [runSCALEX()] to fit a model, [projectCells()] to use one.
+#' @seealso [runSCALEX()] and [runScDREAMER()] to fit a model, [projectCells()] to use one.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 300, seed = 1)
@@ -188,7 +191,10 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
             if (projected) {
                 "give the reference object, or its model"
             } else {
-                "fit one first with runSCALEX(), or read one with loadModel()"
+                paste(
+                    "fit one first with runSCALEX() or runScDREAMER(), or read",
+                    "one with loadModel()"
+                )
             }
         )
     }
@@ -254,9 +260,15 @@ loadModel <- function(folder) {
     described <- .core("info", NULL, list(folder = folder))
     settings <- described$manifest$settings
     .newModel(.systemOf(described$manifest), folder, described, list(
-        verb = "load", batch = settings$batch_key, seed = settings$seed,
-        settings = settings
+        verb = "load", batch = settings$batch_key, labels = settings$labels_key,
+        seed = settings$seed, settings = settings
     ))
+}
+
+# The usual name of what a model makes: of embeddings and imputed assays it is in
+# capitals, but of Seurat's reductions and of label columns in small letters.
+.nameOr <- function(name, model, letters = toupper) {
+    if (is.null(name)) letters(model@system) else name
 }
 
 .systemOf <- function(manifest) {
@@ -292,6 +304,9 @@ setMethod("show", "IsthmusModel", function(object) {
         sprintf("  fitted on: %d cells, %d features", length(object@cells),
             length(object@features)),
         if (!is.null(made$batch)) sprintf("  batches:   %s", made$batch),
+        if (length(made$types)) {
+            sprintf("  labels:    %s", .listed(made$types, 5L))
+        },
         if (nrow(object@history)) {
             sprintf("  epochs:    %d", nrow(object@history))
         },

@@ -7,18 +7,20 @@
 #'
 #' @param query the new cells: a SingleCellExperiment, a SummarizedExperiment, a
 #'   Seurat object, or the path of an `.h5ad` or `.rds` file.
-#' @param reference the model: an object that [runSCALEX()] returned, an
-#'   [IsthmusModel-class], or the folder of a saved model.
+#' @param reference the model: an object that [runSCALEX()] or [runScDREAMER()]
+#'   returned, an [IsthmusModel-class], or the folder of a saved model.
 #' @param batch batches of the query: the name of one column of its cell data, a
 #'   vector with one value for every cell, or `NULL` if the query is one batch.
-#'   They may be new to the model.
+#'   They may be new to the model. scDREAMER embeds cells of batches that it knows by
+#'   name as cells of these, and warns of the others.
 #' @param ... further settings by the names of the Python method `project`, for
 #'   example `min_coverage`.
 #' @param assay,layer,values where the query's values are and what they are, as in
 #'   [runSCALEX()]. `values = NULL` means the same as in the reference.
-#' @param name the `reducedDim` to fill.
-#' @param reduction.name,reduction.key the Seurat reduction to fill, and the prefix
-#'   of its columns.
+#' @param name the `reducedDim` to fill; `NULL` means the name of the model's system
+#'   in capitals, `"SCALEX"` or `"SCDREAMER"`.
+#' @param reduction.name,reduction.key the Seurat reduction to fill (`NULL` means
+#'   `"scalex"` or `"scdreamer"`), and the prefix of its columns.
 #' @param verbose whether to report progress and coverage as messages.
 #'
 #' @details
@@ -33,12 +35,14 @@
 #' which ones is kept in the record.
 #'
 #' @return the query given, with the embedding added as `reducedDim(x, "SCALEX")`
-#'   or as Seurat reduction `scalex`, and in `metadata(x)$isthmus$projection` (or
-#'   `misc$isthmus$projection`) a list of `name`, `coverage` (how many features
+#'   or as Seurat reduction `scalex` (a matrix of cells by `n_latent`), and in
+#'   `metadata(x)$isthmus$projection` (or `misc$isthmus$projection`) a list of `name`, `coverage` (how many features
 #'   of the model were found, their share, and which are missing), `renamed`
-#'   (features whose spelling was matched) and `provenance`.
+#'   (features whose spelling was matched), `provenance`, and for scDREAMER
+#'   `batches`: the names of those that are `known` and of those that are `new`.
 #' @inherit runSCALEX references
-#' @seealso [runSCALEX()] fits the reference, [transferLabels()] labels the query.
+#' @seealso [runSCALEX()] and [runScDREAMER()] fit the reference,
+#'   [transferLabels()] labels the query.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 400, seed = 1)
@@ -55,11 +59,11 @@ NULL
 #' @export
 setMethod("projectCells", "SummarizedExperiment", function(
     query, reference, batch = NULL, ..., assay = NULL, values = NULL,
-    name = "SCALEX", verbose = TRUE) {
+    name = NULL, verbose = TRUE) {
     settings <- .settings(...)
     query <- .asSCE(query)
-    target <- .sceTarget(query, name)
     model <- isthmusModel(reference)
+    target <- .sceTarget(query, .nameOr(name, model))
     study <- .queryStudy(query, model, assay, NULL, values, batch)
     .projectInto(query, study, target, model, settings, values, verbose)
 })
@@ -68,14 +72,15 @@ setMethod("projectCells", "SummarizedExperiment", function(
 #' @export
 setMethod("projectCells", "ANY", function(
     query, reference, batch = NULL, ..., assay = NULL, layer = NULL,
-    values = NULL, reduction.name = "scalex", reduction.key = NULL,
+    values = NULL, reduction.name = NULL, reduction.key = NULL,
     verbose = TRUE) {
     if (!.isSeurat(query)) .refuseClass(query)
     call <- .userCall("projectCells")
     settings <- .settings(...)
-    target <- .seuratTarget(query, reduction.name, reduction.key)
-    target$assay <- .seuratAssayName(query, assay)
     model <- isthmusModel(reference)
+    name <- .nameOr(reduction.name, model, tolower)
+    target <- .seuratTarget(query, name, reduction.key)
+    target$assay <- .seuratAssayName(query, assay)
     study <- .queryStudy(query, model, assay, layer, values, batch)
     query <- .projectInto(
         query, study, target, model, settings, values, verbose
@@ -102,11 +107,22 @@ setMethod("projectCells", "character", function(query, reference, ...) {
     z <- .checkedEmbedding(result$embedding, rownames(study$obs))
     if (verbose) .sayCoverage(result$coverage)
     query <- .putEmbedding(query, z, target, target$assay)
-    .setRecord(query, "projection", list(
+    .setRecord(query, "projection", c(list(
         name = target$name, coverage = result$coverage,
         renamed = study$renamed,
         provenance = .provenance("project", model@system, settings, study,
             model = .modelId(model), features = length(model@features))
+    ), .projectedBatches(result)))
+}
+
+# Which batches the model knew, of a system to which this matters.
+.projectedBatches <- function(result) {
+    if (!"new_batches" %in% names(result)) {
+        return(NULL)
+    }
+    list(batches = list(
+        known = as.character(unlist(result$known_batches)),
+        new = as.character(unlist(result$new_batches))
     ))
 }
 

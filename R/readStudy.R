@@ -25,7 +25,7 @@
 #' @return `readStudy()` returns a SingleCellExperiment for an `.h5ad` file, and
 #'   for an `.rds` file the object in it, which must be one that the verbs take.
 #'   `writeStudy()` returns the path, invisibly.
-#' @seealso [runSCALEX()], which takes paths too.
+#' @seealso [runSCALEX()] and [runScDREAMER()], which take paths too.
 #' @examples
 #' path <- tempfile(fileext = ".rds")
 #' sce <- SingleCellExperiment::SingleCellExperiment(

@@ -82,14 +82,12 @@ setMethod("runSCALEX", "SummarizedExperiment", function(
     x, batch = NULL, ..., assay = NULL, values = "counts", profile = "rna",
     n_features = NULL, n_latent = 10, statistics = NULL, seed = 0L,
     name = "SCALEX", model_dir = NULL, verbose = TRUE) {
-    x <- .asSCE(x)
     settings <- .settings(
         values = values, profile = profile, n_features = n_features,
         n_latent = n_latent, statistics = statistics, seed = seed, ...
     )
-    target <- .sceTarget(x, name)
-    study <- .asStudy(x, assay, NULL, values, batch)
-    .fitInto(x, study, target, "scalex", settings, model_dir, verbose)$x
+    .fitSCE(x, "scalex", list(assay = assay, values = values, batch = batch),
+        settings, name, model_dir, verbose)
 })
 
 #' @rdname runSCALEX
@@ -100,16 +98,13 @@ setMethod("runSCALEX", "ANY", function(
     seed = 0L, reduction.name = "scalex", reduction.key = NULL,
     model_dir = NULL, verbose = TRUE) {
     if (!.isSeurat(x)) .refuseClass(x)
-    call <- .userCall("runSCALEX")
     settings <- .settings(
         values = values, profile = profile, n_features = n_features,
         n_latent = n_latent, statistics = statistics, seed = seed, ...
     )
-    target <- .seuratTarget(x, reduction.name, reduction.key)
-    study <- .asStudy(x, assay, layer, values, batch, splitIsBatch = TRUE)
-    target$assay <- .seuratAssayName(x, assay)
-    fitted <- .fitInto(x, study, target, "scalex", settings, model_dir, verbose)
-    .logSeurat(fitted$x, "runSCALEX", target$assay, fitted$settings, call)
+    place <- list(assay = assay, layer = layer, values = values, batch = batch)
+    .fitSeurat(x, "runSCALEX", "scalex", place, settings,
+        reduction.name, reduction.key, model_dir, verbose)
 })
 
 #' @rdname runSCALEX
@@ -117,40 +112,3 @@ setMethod("runSCALEX", "ANY", function(
 setMethod("runSCALEX", "character", function(x, batch = NULL, ...) {
     runSCALEX(readStudy(x), batch = batch, ...)
 })
-
-# Any system: fit, then write the embedding and the model back.
-# @return list(x, settings).
-.fitInto <- function(x, study, target, system, settings, model_dir, verbose) {
-    settings <- Filter(Negate(is.null), settings)
-    folder <- .newModelFolder(model_dir)
-    if (is.null(model_dir)) on.exit(unlink(folder, recursive = TRUE))
-    result <- .core("fit", study, c(
-        list(system = system, folder = folder, batch_key = study$batch),
-        settings
-    ), verbose)
-    z <- .checkedEmbedding(result$embedding, rownames(study$obs))
-    kept <- if (is.null(model_dir)) .keepFolder(folder, system) else folder
-    provenance <- .provenance("fit", system, settings, study,
-        seed = settings$seed)
-    model <- .newModel(system, kept, result, provenance, rownames(study$obs))
-    x <- .putEmbedding(x, z, target, target$assay)
-    # A projection that was there under this name is there no more.
-    if (identical(.records(x)[["projection"]]$name, target$name)) {
-        x <- .setRecord(x, "projection", NULL)
-    }
-    list(x = .setRecord(x, target$name, model), settings = settings)
-}
-
-.newModelFolder <- function(model_dir) {
-    if (is.null(model_dir)) {
-        return(tempfile("isthmus-fit-"))
-    }
-    .checkPath(model_dir, "folder")
-    if (length(list.files(model_dir, all.files = TRUE, no.. = TRUE))) {
-        .stopInput(
-            "a new or empty folder as model_dir",
-            sprintf("files in %s", .quoted(model_dir)), "choose another folder"
-        )
-    }
-    model_dir
-}

@@ -30,7 +30,7 @@
 #'   cell data and its positions as `rowRanges`; the sample map is the pairing, and
 #'   the metadata hold `links` (the planted links). Without the package
 #'   MultiAssayExperiment a list of the two.
-#' @seealso [runSCALEX()].
+#' @seealso [runSCALEX()], [runScDREAMER()].
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 200, n_genes = 300, n_peaks = 500)

@@ -37,9 +37,9 @@
 # --- the object as a study ---------------------------------------------------
 
 # @return list(assays, main, obs, var, reducedDims, altExps) for .callCore, and
-#   `batch`: the name of the batch column in obs, or NULL.
+#   `batch` and `labels`: the names of these columns in obs, or NULL.
 .asStudy <- function(x, assay = NULL, layer = NULL, values = "counts",
-                     batch = NULL, splitIsBatch = FALSE) {
+                     batch = NULL, splitIsBatch = FALSE, labels = NULL) {
     .checkCells(x)
     parts <- if (.isSeurat(x)) {
         .seuratMatrix(x, assay, layer, values)
@@ -49,14 +49,20 @@
     .checkNames(parts$features, "feature")
     .checkNames(parts$cells, "cell")
     if (is.null(batch) && splitIsBatch) batch <- parts$split
-    resolved <- .resolveBatch(x, batch, parts$cells)
+    batch <- .resolveBatch(x, batch, parts$cells)
+    labels <- .alongCells(x, labels, parts$cells, "labels")
     obs <- data.frame(row.names = parts$cells)
-    if (!is.null(resolved)) obs[[resolved$name]] <- resolved$values
+    if (!is.null(batch)) obs[[batch$name]] <- batch$values
+    if (!is.null(labels)) {
+        # The column of the batches may be given for the labels too.
+        labels$name <- make.unique(c(names(obs), labels$name))[ncol(obs) + 1L]
+        obs[[labels$name]] <- labels$values
+    }
     list(
         assays = setNames(list(parts$matrix), parts$main), main = parts$main,
         obs = obs, var = data.frame(row.names = parts$features),
-        reducedDims = list(), altExps = list(), batch = resolved$name,
-        source = parts$source
+        reducedDims = list(), altExps = list(), batch = batch$name,
+        labels = labels$name, source = parts$source
     )
 }
 
@@ -98,84 +104,92 @@
     )
 }
 
-# --- batch -------------------------------------------------------------------
+# --- batch and labels --------------------------------------------------------
 
 # @return NULL, or list(name = column name, values = factor along `cells`).
 .resolveBatch <- function(x, batch, cells) {
-    if (is.null(batch)) {
+    resolved <- .alongCells(x, batch, cells, "batch")
+    if (!is.null(resolved)) .checkBatchMissing(resolved$values, resolved$name, cells)
+    resolved
+}
+
+# The same for any factor of the cells, which may have missing values.
+# @param what name of the argument: "batch" or "labels".
+.alongCells <- function(x, given, cells, what) {
+    if (is.null(given)) {
         return(NULL)
     }
-    if (is.data.frame(batch) || is(batch, "DataFrame") || is.list(batch)) {
+    if (is.data.frame(given) || is(given, "DataFrame") || is.list(given)) {
         .stopInput(
-            "one column name or one value for every cell as batch",
-            sprintf("an object of class %s", .quoted(class(batch)[1])),
-            "give one column, for example batch = x$donor"
+            sprintf("one column name or one value for every cell as %s", what),
+            sprintf("an object of class %s", .quoted(class(given)[1])),
+            sprintf("give one column, for example %s = x$%s", what,
+                c(batch = "donor", labels = "cell_type")[[what]])
         )
     }
     table <- .cellData(x)
-    if (is.character(batch) && length(batch) == 1L &&
-        (length(cells) != 1L || batch %in% colnames(table))) {
-        values <- .batchFromColumn(x, table, batch, cells)
-        name <- batch
-    } else {
-        values <- .batchFromVector(batch, table, cells, .cellKeys(x))
-        name <- "batch_values"
+    noun <- sub("s$", "", what)
+    if (is.character(given) && length(given) == 1L &&
+        (length(cells) != 1L || given %in% colnames(table))) {
+        return(list(name = given, values = .fromColumn(x, table, given, cells, noun)))
     }
-    .checkBatchMissing(values, name, cells)
-    list(name = name, values = values)
+    list(
+        name = paste0(noun, "_values"),
+        values = .fromVector(given, table, cells, .cellKeys(x), noun)
+    )
 }
 
-.batchFromColumn <- function(x, table, batch, cells) {
-    if (!batch %in% colnames(table)) {
+.fromColumn <- function(x, table, column, cells, noun) {
+    if (!column %in% colnames(table)) {
         .stopInput(
-            sprintf("a batch column in the cell data (%s)", .cellDataName(x)),
+            sprintf("a %s column in the cell data (%s)", noun, .cellDataName(x)),
             sprintf(
                 "no column %s; the columns are: %s",
-                .quoted(batch), .listed(colnames(table))
+                .quoted(column), .listed(colnames(table))
             ),
             "name one of them, or give a vector with one value for every cell"
         )
     }
-    values <- table[[batch]]
+    values <- table[[column]]
     if (!is.null(dim(values)) || is.list(values)) {
         .stopInput(
-            sprintf("a plain vector or factor in column %s", .quoted(batch)),
+            sprintf("a plain vector or factor in column %s", .quoted(column)),
             sprintf("a %s", class(values)[1]),
             "give a vector with one value for every cell"
         )
     }
-    .asBatch(values[match(cells, .cellKeys(x))])
+    .asLevels(values[match(cells, .cellKeys(x))])
 }
 
-.batchFromVector <- function(batch, table, cells, keys) {
-    if (is.null(names(batch)) && length(batch) == length(keys)) {
-        names(batch) <- keys
+.fromVector <- function(given, table, cells, keys, noun) {
+    if (is.null(names(given)) && length(given) == length(keys)) {
+        names(given) <- keys
     }
     # A Seurat 5 assay may hold some of the object's cells only; and names that
     # are the cells in another order say where each value belongs.
-    if (all(cells %in% names(batch)) && all(names(batch) %in% keys)) {
-        batch <- batch[match(cells, names(batch))]
+    if (all(cells %in% names(given)) && all(names(given) %in% keys)) {
+        given <- given[match(cells, names(given))]
     }
-    if (length(batch) != length(cells)) {
-        columns <- is.character(batch) && all(batch %in% colnames(table))
+    if (length(given) != length(cells)) {
+        columns <- is.character(given) && all(given %in% colnames(table))
         .stopInput(
-            sprintf("one batch value for each of %d cells", length(cells)),
+            sprintf("one %s value for each of %d cells", noun, length(cells)),
             sprintf(
                 if (columns) "%d column names: %s" else "%d values: %s",
-                length(batch), .listed(as.character(batch), 5L)
+                length(given), .listed(as.character(given), 5L)
             ),
             if (columns) {
-                "paste the columns into one first, x$batch <- paste(x$a, x$b)"
+                sprintf("paste the columns into one first, x$%s <- paste(x$a, x$b)", noun)
             } else {
                 "give a column name or a vector as long as there are cells"
             }
         )
     }
-    .asBatch(unname(batch))
+    .asLevels(unname(given))
 }
 
-# Levels that no cell has would be batches without data.
-.asBatch <- function(values) {
+# Levels that no cell has would be batches or types without data.
+.asLevels <- function(values) {
     if (is.factor(values)) droplevels(values) else factor(as.character(values))
 }
 

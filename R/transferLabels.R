@@ -5,7 +5,7 @@
 #' a confidence, and `"unknown"` where no label is close enough.
 #'
 #' @inheritParams projectCells
-#' @param reference an object that [runSCALEX()] returned; or an
+#' @param reference an object that [runSCALEX()] or [runScDREAMER()] returned; or an
 #'   [IsthmusModel-class] or the folder of a saved model, with `labels` as a
 #'   vector.
 #' @param labels the labels of the reference cells: the name of a column of its
@@ -14,7 +14,8 @@
 #' @param k number of reference neighbours that vote.
 #' @param ... further settings by the names of the Python method
 #'   `transfer_labels`, for example `unknown_below`.
-#' @param name stem of the columns to add.
+#' @param name stem of the columns to add; `NULL` means the name of the model's system,
+#'   `"scalex"` or `"scdreamer"`.
 #' @param verbose whether to report progress as messages.
 #'
 #' @details
@@ -25,11 +26,13 @@
 #' are no longer there do not vote.
 #'
 #' @return the query given, with two columns added to its cell data:
-#'   `scalex_label` (character) and `scalex_confidence` (between 0 and 1); and in
+#'   `scalex_label` (character) and `scalex_confidence` (between 0 and 1), or those of
+#'   the model's own system; and in
 #'   `metadata(x)$isthmus$labels` (or `misc$isthmus$labels`) the record of how
 #'   they were made.
 #' @inherit runSCALEX references
-#' @seealso [projectCells()] for the embedding.
+#' @seealso [projectCells()] for the embedding, [predictLabels()] for a model that was
+#'   fitted with labels.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 400, seed = 1)
@@ -46,8 +49,8 @@ NULL
 #' @export
 setMethod("transferLabels", "SummarizedExperiment", function(
     query, reference, labels = "cell_type", k = 15, ..., batch = NULL,
-    assay = NULL, values = NULL, name = "scalex", verbose = TRUE) {
-    .labelInto(query, reference, labels, .settings(k = k, ...),
+    assay = NULL, values = NULL, name = NULL, verbose = TRUE) {
+    .transferInto(query, reference, labels, .settings(k = k, ...),
         list(assay = assay, values = values, batch = batch), name, verbose)
 })
 
@@ -55,12 +58,12 @@ setMethod("transferLabels", "SummarizedExperiment", function(
 #' @export
 setMethod("transferLabels", "ANY", function(
     query, reference, labels = "cell_type", k = 15, ..., batch = NULL,
-    assay = NULL, layer = NULL, values = NULL, name = "scalex",
+    assay = NULL, layer = NULL, values = NULL, name = NULL,
     verbose = TRUE) {
     if (!.isSeurat(query)) .refuseClass(query)
     call <- .userCall("transferLabels")
     settings <- .settings(k = k, ...)
-    query <- .labelInto(query, reference, labels, settings,
+    query <- .transferInto(query, reference, labels, settings,
         list(assay = assay, layer = layer, values = values, batch = batch),
         name, verbose)
     .logSeurat(query, "transferLabels", .seuratAssayName(query, assay),
@@ -73,30 +76,37 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
     transferLabels(readStudy(query), reference, ...)
 })
 
-# @param place list(assay, layer, values, batch) of the query, where given.
-.labelInto <- function(query, reference, labels, settings, place, name,
-                       verbose) {
-    columns <- paste0(name, c("_label", "_confidence"))
-    .checkColumns(query, columns)
+.transferInto <- function(query, reference, labels, settings, place, name,
+                          verbose) {
     model <- isthmusModel(reference)
-    known <- .referenceLabels(reference, model, labels)
-    study <- .embeddedStudy(query, model, place, settings, c("k", "unknown_below"))
-    result <- .core("labels", study, c(
+    task <- list(
+        verb = "labels", own = c("k", "unknown_below"),
+        params = list(labels = .referenceLabels(reference, model, labels)),
+        labels = if (length(labels) == 1L) labels
+    )
+    .labelInto(query, model, task, settings, place, name, verbose)
+}
+
+# Labels and confidences of the core into columns of the query.
+# @param task list(verb, own: names of the settings that do not concern the
+#   projection, params, labels: column of the reference).
+# @param place list(assay, layer, values, batch) of the query, where given.
+.labelInto <- function(query, model, task, settings, place, name, verbose) {
+    columns <- .labelColumns(.nameOr(name, model, tolower))
+    .checkColumns(query, columns)
+    study <- .embeddedStudy(query, model, place, settings, task$own)
+    result <- .core(task$verb, study, c(
         list(
-            folder = .modelFolder(model), labels = known,
-            batch_key = study$batch, values = place$values
+            folder = .modelFolder(model), batch_key = study$batch,
+            values = place$values
         ),
-        settings
+        task$params, settings
     ), verbose)
-    cells <- rownames(study$obs)
-    table <- data.frame(as.character(result$label),
-        as.numeric(result$confidence), row.names = cells)
-    names(table) <- columns
-    query <- .putColumns(query, table)
+    query <- .putLabels(query, result, rownames(study$obs), columns)
     .setRecord(query, "labels", list(
-        columns = columns,
-        provenance = .provenance("labels", model@system, settings, study,
-            model = .modelId(model), labels = if (length(labels) == 1L) labels)
+        columns = union(columns, .records(query)[["labels"]][["columns"]]),
+        provenance = .provenance(task$verb, model@system, settings, study,
+            model = .modelId(model), labels = task$labels)
     ))
 }
 
@@ -171,26 +181,53 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
     setNames(as.character(table[[column]]), .cellKeys(reference))
 }
 
-# --- columns of the query ----------------------------------------------------
+# --- columns of labels -------------------------------------------------------
 
-.checkColumns <- function(x, columns) {
-    ours <- .records(x)[["labels"]][["columns"]]
-    taken <- setdiff(intersect(columns, colnames(.cellData(x))), ours)
+.labelColumns <- function(stem) paste0(stem, c("_label", "_confidence"))
+
+.checkColumns <- function(x, columns, remedy = "choose another with name =") {
+    taken <- setdiff(intersect(columns, colnames(.cellData(x))), .ownColumns(x))
     if (length(taken)) {
-        .refuseTaken("label column", taken[1], "choose another with name =")
+        .refuseTaken("label column", taken[1], remedy)
     }
+}
+
+# Columns that isthmus made: by transfer or prediction, or by a fit with labels.
+.ownColumns <- function(x) {
+    unlist(lapply(.records(x), function(record) {
+        if (is(record, "IsthmusModel")) record@provenance$columns else record[["columns"]]
+    }))
+}
+
+# @param result list(label, confidence) along `cells`.
+.putLabels <- function(x, result, cells, columns) {
+    table <- data.frame(as.character(result$label),
+        as.numeric(result$confidence), row.names = cells)
+    names(table) <- columns
+    .putColumns(x, table)
 }
 
 # @param table data.frame with cells as row names; others get NA.
 .putColumns <- function(x, table) {
     hit <- match(.cellKeys(x), rownames(table))
     for (column in names(table)) {
-        values <- table[[column]][hit]
-        if (.isSeurat(x)) {
-            slot(x, "meta.data")[[column]] <- values
-        } else {
-            colData(x)[[column]] <- values
-        }
+        x <- .setColumn(x, column, table[[column]][hit])
+    }
+    x
+}
+
+.removeColumns <- function(x, columns) {
+    for (column in intersect(columns, colnames(.cellData(x)))) {
+        x <- .setColumn(x, column, NULL)
+    }
+    x
+}
+
+.setColumn <- function(x, column, values) {
+    if (.isSeurat(x)) {
+        slot(x, "meta.data")[[column]] <- values
+    } else {
+        colData(x)[[column]] <- values
     }
     x
 }

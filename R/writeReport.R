@@ -7,7 +7,7 @@
 #' the training curve, and how all was made. The pictures are inside the page, so
 #' that it can be mailed and opened anywhere.
 #'
-#' @param reference an object that [runSCALEX()] returned.
+#' @param reference an object that [runSCALEX()] or [runScDREAMER()] returned.
 #' @param query cells that [projectCells()] placed in its embedding, if possible
 #'   with labels from [transferLabels()]; or `NULL`.
 #' @param file the `.html` file to write.
@@ -17,7 +17,7 @@
 #' @param markers a named list of character vectors, genes by cell type or topic,
 #'   whose means in the query are shown. `NULL` takes the genes that mark the
 #'   labels in the reference.
-#' @param batch the batches of the reference, as they were given to [runSCALEX()];
+#' @param batch the batches of the reference, as they were given to the fit;
 #'   `NULL` takes the column that was named there.
 #' @param name which model, where the reference holds several: the name of its
 #'   embedding.

@@ -28,6 +28,7 @@ mockCore <- function(verb, study, params) {
         info = mockInfo(params$folder),
         project = mockProject(study, params),
         labels = mockLabels(study, params),
+        predict = mockPredict(study, params),
         impute = mockImpute(study, params),
         read = list(study = readRDS(params$path)),
         write = {
@@ -61,15 +62,27 @@ mockFit <- function(study, params) {
     features <- sort(head(rownames(study$var), params$n_features))
     folder <- params$folder
     dir.create(file.path(folder, "parts"), recursive = TRUE)
+    taught <- if (!is.null(params$labels_key)) study$obs[[params$labels_key]]
     model <- list(
-        manifest = list(system = "scalex", id = mockId(study, features)),
+        manifest = list(system = params$system, id = mockId(study, features)),
         history = data.frame(epoch = 1:2, train_loss = c(2, 1)),
         cells = rownames(study$obs), features = features,
-        n_latent = params$n_latent
+        batches = if (!is.null(params$batch_key)) levels(study$obs[[params$batch_key]]),
+        labels = levels(taught), n_latent = params$n_latent
     )
     saveRDS(model, file.path(folder, "parts", "model.rds"))
     writeLines("{}", file.path(folder, "manifest.json"))
-    c(list(embedding = mockEmbedding(study, features, params$n_latent)), model)
+    result <- c(list(embedding = mockEmbedding(study, features, params$n_latent)), model)
+    if (is.null(taught)) result else c(result, mockTypes(taught))
+}
+
+# A cell's own label where it has one, for certain; else the first, by half.
+mockTypes <- function(taught) {
+    known <- !is.na(taught)
+    list(
+        label = ifelse(known, as.character(taught), levels(taught)[1]),
+        confidence = ifelse(known, 1, 0.5)
+    )
 }
 
 mockInfo <- function(folder) {
@@ -83,13 +96,29 @@ mockInfo <- function(folder) {
 mockProject <- function(study, params) {
     model <- mockInfo(params$folder)
     shared <- intersect(model$features, rownames(study$var))
-    list(
+    result <- list(
         embedding = mockEmbedding(study, shared, model$n_latent),
         coverage = list(
             n_reference = length(model$features), n_found = length(shared),
             missing = setdiff(model$features, shared)
         )
     )
+    if (model$manifest$system == "scalex") {
+        return(result)
+    }
+    batches <- if (!is.null(params$batch_key)) levels(study$obs[[params$batch_key]])
+    c(result, list(
+        known_batches = intersect(batches, model$batches), new_batches = setdiff(batches, model$batches)
+    ))
+}
+
+# By the first coordinate of the cell: which of the model's labels.
+mockPredict <- function(study, params) {
+    model <- mockInfo(params$folder)
+    z <- study$reducedDims$embedding
+    if (is.null(z)) z <- mockEmbedding(study, model$features, model$n_latent)
+    share <- unname(abs(z[, 1])) %% 1
+    list(label = model$labels[1 + floor(share * length(model$labels))], confidence = share)
 }
 
 # The label of the cell of the same name, else "unknown".

@@ -57,25 +57,31 @@ seuratFive <- function() {
 # Both kinds of object, for tests that ask the same of each.
 bothObjects <- function(...) list(sce = smallSCE(...), seurat = smallSeurat(...))
 
-embeddingOf <- function(x, name = NULL) {
+embeddingOf <- function(x, name = NULL, system = "scalex") {
     if (is(x, "SingleCellExperiment")) {
-        return(SingleCellExperiment::reducedDim(x, if (is.null(name)) "SCALEX" else name))
+        return(SingleCellExperiment::reducedDim(x, if (is.null(name)) toupper(system) else name))
     }
-    SeuratObject::Embeddings(x[[if (is.null(name)) "scalex" else name]])
+    SeuratObject::Embeddings(x[[if (is.null(name)) system else name]])
 }
+
+# Columns that isthmus adds under its usual names.
+usualColumns <- paste0(rep(c("scalex", "scdreamer"), each = 2), c("_label", "_confidence"))
 
 # The object without what isthmus added, to compare with the one that was given.
 withoutResults <- function(x) {
     if (is(x, "SingleCellExperiment")) {
         S4Vectors::metadata(x)$isthmus <- NULL
-        for (name in intersect(c("SCALEX", "other"), SingleCellExperiment::reducedDimNames(x))) {
+        made <- c("SCALEX", "SCDREAMER", "other")
+        for (name in intersect(made, SingleCellExperiment::reducedDimNames(x))) {
             SingleCellExperiment::reducedDim(x, name) <- NULL
         }
-        SummarizedExperiment::assays(x)$SCALEX <- NULL
-        if ("SCALEX" %in% SingleCellExperiment::altExpNames(x)) {
-            SingleCellExperiment::altExp(x, "SCALEX") <- NULL
+        for (name in c("SCALEX", "SCDREAMER")) {
+            SummarizedExperiment::assays(x)[[name]] <- NULL
+            if (name %in% SingleCellExperiment::altExpNames(x)) {
+                SingleCellExperiment::altExp(x, name) <- NULL
+            }
         }
-        x$scalex_label <- x$scalex_confidence <- NULL
+        for (column in usualColumns) SummarizedExperiment::colData(x)[[column]] <- NULL
         return(x)
     }
     # Removing the only entry of a list leaves an empty list with names.
@@ -84,10 +90,11 @@ withoutResults <- function(x) {
         if (length(kept)) kept else list()
     }
     x@misc <- drop(x@misc, "isthmus")
-    x@reductions <- drop(x@reductions, c("scalex", "other"))
-    x@assays <- drop(x@assays, "SCALEX")
-    x@meta.data <- x@meta.data[setdiff(names(x@meta.data), c("scalex_label", "scalex_confidence"))]
-    ours <- grepl("^(runSCALEX|projectCells|transferLabels|imputeAssay)[.]", names(x@commands))
+    x@reductions <- drop(x@reductions, c("scalex", "scdreamer", "other"))
+    x@assays <- drop(x@assays, c("SCALEX", "SCDREAMER"))
+    x@meta.data <- x@meta.data[setdiff(names(x@meta.data), usualColumns)]
+    verbs <- "^(runSCALEX|runScDREAMER|projectCells|transferLabels|predictLabels|imputeAssay)[.]"
+    ours <- grepl(verbs, names(x@commands))
     x@commands <- drop(x@commands, names(x@commands)[ours])
     x
 }

@@ -24,9 +24,9 @@ simulatedSeurat <- function(x = simulated(), split = FALSE) {
     y
 }
 
-quickly <- function(x, ..., batch = "batch") {
-    runSCALEX(x,
-        batch = batch, n_latent = 6, n_hidden = 64, max_steps = 120, batch_size = 64,
+quickly <- function(x, ..., batch = "batch", max_steps = 120, run = runSCALEX) {
+    run(x,
+        batch = batch, n_latent = 6, n_hidden = 64, max_steps = max_steps, batch_size = 64,
         compile = FALSE, precision = "32-true", verbose = FALSE, ...
     )
 }
@@ -34,4 +34,16 @@ quickly <- function(x, ..., batch = "batch") {
 local_transport <- function(transport, env = parent.frame()) {
     skip_if_no_bridge(transport)
     withr::local_options(isthmus.transport = transport, .local_envir = env)
+}
+
+# Three batches, of which the last plays the new one, and types that are known of
+# every second cell.
+halfLabelled <- function() {
+    x <- simulated()
+    every <- seq(1, ncol(x), by = 2)
+    x$batch <- as.character(x$batch)
+    x$batch[x$batch == "batch2" & seq_len(ncol(x)) %in% every] <- "batch3"
+    x$known <- as.character(x$cell_type)
+    x$known[withr::with_seed(1, sample(ncol(x), ncol(x) / 2))] <- NA
+    x
 }

@@ -1,0 +1,61 @@
+supervised <- function(x = smallSCE(), ...) {
+    suppressMessages(runScDREAMER(
+        x, batch = "donor", labels = "cell_type", n_features = 20, n_latent = 3, ...
+    ))
+}
+predicted <- function(...) suppressMessages(predictLabels(...))
+
+test_that("two columns are added and nothing else changes", {
+    localCore()
+    reference <- supervised()
+    for (query in bothObjects(seed = 2L)) {
+        y <- predicted(query, reference, batch = "donor")
+        expectUntouched(y, query)
+        expect_true(all(y$scdreamer_label %in% paste0("type", 1:3)))
+        expect_type(unname(y$scdreamer_confidence), "double")
+        record <- isthmus:::.records(y)$labels
+        expect_identical(record$columns, c("scdreamer_label", "scdreamer_confidence"))
+        expect_identical(record$provenance$verb, "predict")
+    }
+})
+
+test_that("an object, its model, a folder and a path are the same, projected or not", {
+    log <- localCore()
+    reference <- supervised()
+    query <- smallSCE(seed = 2L)
+    expected <- predicted(query, reference)$scdreamer_label
+    folder <- file.path(withr::local_tempdir(), "model")
+    saveModel(reference, folder)
+    expect_identical(predicted(query, isthmusModel(reference))$scdreamer_label, expected)
+    expect_identical(predicted(query, folder)$scdreamer_label, expected)
+    path <- withr::local_tempfile(fileext = ".rds")
+    saveRDS(query, path)
+    expect_identical(predicted(path, folder)$scdreamer_label, expected)
+    projected <- suppressMessages(projectCells(query, reference))
+    expect_identical(predicted(projected, reference)$scdreamer_label, expected)
+    expect_length(lastCall(log)$study$assays, 0L)
+    predicted(projected, reference, min_coverage = 0.1)
+    expect_length(lastCall(log)$study$assays, 1L)
+})
+
+test_that("columns of several names are all known as ours", {
+    localCore()
+    reference <- supervised()
+    y <- predicted(smallSCE(seed = 2L), reference)
+    y <- suppressMessages(transferLabels(y, reference, name = "nearest"))
+    expect_identical(isthmus:::.records(y)$labels$columns[1], "nearest_label")
+    expect_no_error(predicted(y, reference))
+})
+
+test_that("models without labels and taken columns are refused", {
+    localCore()
+    x <- smallSCE()
+    taken <- x
+    taken$scdreamer_label <- "mine"
+    plain <- suppressMessages(runSCALEX(x, batch = "donor", n_features = 20, n_latent = 3))
+    expect_snapshot({
+        refusal(predictLabels(x, plain))
+        refusal(predictLabels(taken, supervised()))
+        refusal(predictLabels(matrix(1, 2, 2), plain))
+    })
+})
