@@ -36,10 +36,11 @@
 #'
 #' @return the query given, with the embedding added as `reducedDim(x, "SCALEX")`
 #'   or as Seurat reduction `scalex` (a matrix of cells by `n_latent`), and in
-#'   `metadata(x)$isthmus$projection` (or `misc$isthmus$projection`) a list of `name`, `coverage` (how many features
-#'   of the model were found, their share, and which are missing), `renamed`
-#'   (features whose spelling was matched), `provenance`, and for scDREAMER
-#'   `batches`: the names of those that are `known` and of those that are `new`.
+#'   `metadata(x)$isthmus$projection` (or `misc$isthmus$projection`) a list of `name`,
+#'   `coverage` (how many features of the model were found, their share, and which
+#'   are missing), `renamed` (features whose spelling was matched), `provenance`,
+#'   and for scDREAMER `batches`: the names of those that are `known` and of those
+#'   that are `new`.
 #' @inherit runSCALEX references
 #' @seealso [runSCALEX()] and [runScDREAMER()] fit the reference,
 #'   [transferLabels()] labels the query.
