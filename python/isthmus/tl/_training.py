@@ -22,6 +22,7 @@ def run_training(
     settings: Settings,
     *,
     label: np.ndarray | None = None,
+    default_steps: Callable[[int, int], int],
     progress: str | Callable[[str], Any],
     checkpoint: str | None,
     **options: Any,
@@ -36,6 +37,8 @@ def run_training(
         The cells, their batches and what types they are said to be.
     settings
         Of the verb.
+    default_steps
+        From the numbers of cells and of cells a step to the steps where none are asked for.
     progress, checkpoint
         As in :func:`isthmus.train.train`.
     **options
@@ -48,21 +51,18 @@ def run_training(
     loader = SparseLoader(prepared.x, batch, rows, size, shuffle=True, seed=settings.seed, **cells)
     validation = SparseLoader(prepared.x, batch, held_out, HELD_OUT_AT_ONCE, **cells) if len(held_out) else None
     run = Options(
-        max_steps=planned_steps(settings, len(rows), size), learning_rate=settings.learning_rate,
+        max_steps=planned_steps(settings, len(rows), size, default_steps), learning_rate=settings.learning_rate,
         schedule=settings.schedule, accelerator=settings.accelerator, devices=settings.devices,
         precision=settings.precision, compile=settings.compile, seed=settings.seed, armed_from=0.5, **options,
     )  # fmt: skip
     return train(network, loader, validation, run, progress=progress, checkpoint=checkpoint)
 
 
-def planned_steps(settings: Settings, n_cells: int, batch_size: int) -> int:
+def planned_steps(
+    settings: Settings, n_cells: int, batch_size: int, default_steps: Callable[[int, int], int]
+) -> int:  # fmt: skip
     """The steps that were asked for, the fewer where epochs are named too, or those for a study of this size."""
     asked = [] if settings.max_steps is None else [settings.max_steps]
     if settings.max_epochs is not None:
         asked.append(settings.max_epochs * max(n_cells // batch_size, 1))
     return min(asked) if asked else default_steps(n_cells, batch_size)
-
-
-def default_steps(n_cells: int, batch_size: int) -> int:
-    """Steps for a study of this size: 1,500, or ten epochs where that is more, but 30,000 at the most."""
-    return int(np.clip(10 * n_cells / batch_size, 1_500, 30_000))

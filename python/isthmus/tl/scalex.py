@@ -208,7 +208,14 @@ def fit(
         network.start_at(mean)
     decay = settings.weight_decay if settings.weight_decay is not None else DECAY_PER_NAT * nats_of_means(mean, counts)
     history = run_training(
-        network, prepared, study.batch, settings, progress=progress, checkpoint=checkpoint, weight_decay=decay
+        network,
+        prepared,
+        study.batch,
+        settings,
+        progress=progress,
+        checkpoint=checkpoint,
+        weight_decay=decay,
+        default_steps=default_steps,
     )
     exact = moments_of_batches(network, prepared, study.batch, n_batches)
     network.encoder.settle(exact.pooled(torch.from_numpy(counts / counts.sum()).float()))
@@ -230,3 +237,8 @@ def fit(
         batches=study.batches, counts=counts, moments=moments, anchors=anchors,
         cells=pd.Index(study.cells), latent=latent, history=history,
     )  # fmt: skip
+
+
+def default_steps(n_cells: int, batch_size: int) -> int:
+    """Steps for a study of this size: 1,500, or ten epochs where that is more, but 30,000 at the most."""
+    return int(np.clip(10 * n_cells / batch_size, 1_500, 30_000))
