@@ -194,29 +194,17 @@ def fit(
     )  # fmt: skip
     n_features, n_batches = len(pipeline.features), len(study.batches)
     with randomness(settings.seed):
-        network = SCALEX(
-            n_features,
-            n_batches,
-            settings.n_latent,
-            settings.n_hidden,
-            settings.kl_weight,
-            settings.feature_dropout,
-        )
+        own = ("n_latent", "n_hidden", "kl_weight", "feature_dropout")
+        network = SCALEX(n_features, n_batches, **{name: getattr(settings, name) for name in own})
     mean = mean_by_batch(prepared.x, study.batch, n_batches)
     counts = np.bincount(study.batch, minlength=n_batches)
     if settings.start == "mean":
         network.start_at(mean)
     decay = settings.weight_decay if settings.weight_decay is not None else DECAY_PER_NAT * nats_of_means(mean, counts)
     history = run_training(
-        network,
-        prepared,
-        study.batch,
-        settings,
-        progress=progress,
-        checkpoint=checkpoint,
-        weight_decay=decay,
+        network, prepared, study.batch, settings, progress=progress, checkpoint=checkpoint, weight_decay=decay,
         default_steps=default_steps,
-    )
+    )  # fmt: skip
     exact = moments_of_batches(network, prepared, study.batch, n_batches)
     network.encoder.settle(exact.pooled(torch.from_numpy(counts / counts.sum()).float()))
     anchors, matched = find_anchors(network, prepared, study.batch, exact, settings.seed)

@@ -203,7 +203,7 @@ def label_codes(adata: AnnData, labels_key: str | None) -> tuple[Categories | No
         raise InputError(
             "a column of obs with the cell types",
             f"no column '{labels_key}'; there are {shorten(list(adata.obs.columns)) or 'none'}",
-            "name one of these columns, or leave labels_key out",
+            "name one of these columns, or leave the labels out",
         )
     column = adata.obs[labels_key]
     known = ~(column.isna() | column.astype(str).isin(MISSING)).to_numpy()
@@ -211,7 +211,7 @@ def label_codes(adata: AnnData, labels_key: str | None) -> tuple[Categories | No
         raise InputError(
             f"at least two cell types in column '{labels_key}'",
             f"{column[known].nunique()}, and {int((~known).sum())} cells without a label",
-            "name a column with more types, or leave labels_key out",
+            "name a column with more types, or leave the labels out",
         )
     labels = Categories.of(column[known])
     code = np.full(len(column), -1, dtype=np.int64)
