@@ -26,7 +26,8 @@
 #'   batches; `NULL` means 2,000 for `"rna"` and 30,000 for `"atac"`.
 #' @param n_latent number of dimensions of the embedding.
 #' @param statistics how batch normalisation takes its statistics when cells are
-#'   embedded: `"exact"`, `"running"` or `"shrunk"`; `NULL` is the core's choice.
+#'   embedded: `"matched"`, `"exact"`, `"running"` or `"shrunk"`; `NULL` is the core's choice,
+#'   `"matched"`: what a batch does to groups of similar cells.
 #' @param seed a whole number; the same seed gives the same numbers, in R and in
 #'   Python. R's own random numbers are not touched.
 #' @param name the `reducedDim` to fill.

@@ -277,3 +277,20 @@ def test_log_normalised_leaves_what_is_log_normalised(rng):
     depth = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     assert log_normalised(adata, "counts").toarray() == pytest.approx(np.log1p(counts / depth * 1e4), rel=1e-5)
     assert np.array_equal(log_normalised(adata, "lognorm").toarray(), counts)
+
+
+def test_the_page_names_its_system_and_what_it_learnt_from(tmp_path):
+    cells = im.data.simulate(n_cells=200, n_genes=80, n_types=3, n_batches=2, modalities="rna", seed=2)["rna"]
+    for labels_key, title, seen in (
+        (None, "scDREAMER", "the model never saw"),
+        ("cell_type", "scDREAMER-Sup", "the model has learnt"),
+    ):
+        model = im.tl.scdreamer(
+            cells, "batch", labels_key=labels_key, max_steps=5, n_hidden=8, batch_size=64, progress="silent"
+        )
+        page = write_report(tmp_path / f"{title}.html", model, cells, labels_key="cell_type")
+        text = page.read_text(encoding="utf-8")
+        assert Reader(text).headings[0].startswith(f"{title}:")
+        assert f"after {title} of" in text
+        assert seen in text
+        assert "SCALEX" not in text

@@ -16,7 +16,7 @@ RECORD = "bridge"  # uns key: names that AnnData has no place for
 ALTERNATIVES = "altExps"  # uns key: other feature sets of the same cells
 _KNOWN = {"DM": "X_diffmap"} | {
     name: f"X_{name.lower()}"
-    for name in ("PCA", "UMAP", "TSNE", "PHATE", "MAGIC", "SCALEX", "ScDREAMER", "SAILERX", "GLUE", "ScI2CL")
+    for name in ("PCA", "UMAP", "TSNE", "PHATE", "MAGIC", "SCALEX", "SCDREAMER", "SAILERX", "GLUE", "SCI2CL")
 }
 _KNOWN_BACK = {key: name for name, key in _KNOWN.items()}
 

@@ -15,13 +15,13 @@ from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 
 if TYPE_CHECKING:
-    from isthmus.tl.scalex import Scalex
+    from isthmus.tl import FittedModel
 
 COMPONENTS = 30
 SHOWN = 12  # columns of the marker table that a page can hold
 
 
-def baseline(model: Scalex, reference: AnnData, *, seed: int = 0) -> NDArray[np.float32]:
+def baseline(model: FittedModel, reference: AnnData, *, seed: int = 0) -> NDArray[np.float32]:
     """Principal components of the values that the model was fitted on: how the cells lie before integration.
 
     Parameters

@@ -15,7 +15,7 @@ from isthmus.report import _pictures, _tables
 from isthmus.report._cells import Cells, types_of
 
 if TYPE_CHECKING:
-    from isthmus.tl.scalex import Scalex
+    from isthmus.tl import FittedModel
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Page:
         Of layouts and samples.
     """
 
-    model: Scalex
+    model: FittedModel
     reference: Cells
     query: Cells | None
     markers: Mapping[str, Sequence[str]]

@@ -74,12 +74,14 @@ def _batches(page: Page) -> str:
 def _labels(page: Page) -> str:
     groups = page.reference.label
     maps = _before_and_after(page, groups, page.colors, "label")
-    text = "The same maps in the colours of the labels, which the model never saw: they should stay apart."
+    learnt = page.model.settings.get("labels_key") is not None
+    seen = "from which the model has learnt" if learnt else "which the model never saw"
+    text = f"The same maps in the colours of the labels, {seen}: they should stay apart."
     return _section("Labels", f"<p>{text}</p>{_note(page, 'labels')}{maps}{_legend(groups, page.colors)}")
 
 
 def _scores(page: Page) -> str:
-    names = {"before": page.before_name, "after": "SCALEX"}
+    names = {"before": page.before_name, "after": page.model.title}
     text = "Of the embedding itself, not of the map. " + _sampled(page.reference, "scored")
     return _section("Scores", f"<p>{text}</p>{_note(page, 'scores')}{_tables.scores_table(page.scores, names)}")
 
@@ -174,8 +176,9 @@ def _before_and_after(page: Page, groups: pd.Categorical, colors: Mapping[Any, s
     if page.layout_before is not None:
         png = _pictures.cell_map(page.layout_before, groups, colors, page.before_name)
         figures.append(_figure(png, f"UMAP {page.before_name} of {n}"))
-    png = _pictures.cell_map(page.layout[0], groups, colors, "after SCALEX")
-    figures.append(_figure(png, f"UMAP after SCALEX of {n}", _sampled(page.reference, "drawn")))
+    after = f"after {page.model.title}"
+    png = _pictures.cell_map(page.layout[0], groups, colors, after)
+    figures.append(_figure(png, f"UMAP {after} of {n}", _sampled(page.reference, "drawn")))
     return f'<div class="pair">{"".join(figures)}</div>'
 
 

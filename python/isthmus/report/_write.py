@@ -18,12 +18,12 @@ from isthmus.report._cells import DRAWN, Cells, query_cells, reference_cells
 from isthmus.report._page import Page
 
 if TYPE_CHECKING:
-    from isthmus.tl.scalex import Scalex
+    from isthmus.tl import FittedModel
 
 
 def write_report(
     file: str | Path,
-    model: Scalex,
+    model: FittedModel,
     reference: AnnData,
     query: AnnData | None = None,
     *,
@@ -109,7 +109,7 @@ def write_report(
 
 def write(
     file: str | Path,
-    model: Scalex,
+    model: FittedModel,
     reference: Cells,
     query: Cells | None = None,
     *,
@@ -133,7 +133,7 @@ def write(
         facts=dict(facts or {}),
         seed=seed,
     )
-    name = title or f"{model.system.upper()}: batches integrated" + ("" if query is None else ", new cells projected")
+    name = title or f"{model.title}: batches integrated" + ("" if query is None else ", new cells projected")
     body = "\n".join(part for part in sections.all_of(page) if part)
     html = sections.template().substitute(title=escape(name), lead=sections.lead(page), body=body)
     with atomic_path(file) as temporary:

@@ -40,6 +40,7 @@ class Scalex(SingleModality):
     """
 
     system: ClassVar[str] = "scalex"
+    title = "SCALEX"
 
     def __init__(self, *, counts: np.ndarray, moments: Moments, anchors: Anchors, **parts: Any) -> None:
         super().__init__(**parts)

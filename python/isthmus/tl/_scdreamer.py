@@ -42,6 +42,7 @@ class Scdreamer(SingleModality):
     def __init__(self, *, labels: Categories | None, **parts: Any) -> None:
         super().__init__(**parts)
         self.labels = labels
+        self.title = "scDREAMER" if labels is None else "scDREAMER-Sup"
 
     def embed(self, adata: AnnData, *, layer: str | None = None, values: str | None = None) -> np.ndarray:
         """Embedding of cells of batches that the model was trained with.

@@ -30,6 +30,8 @@ class FittedModel(ABC):
 
     Attributes
     ----------
+    title
+        Name of the system as its paper has it.
     manifest
         Settings, versions, seed and facts of the fit.
     cells, latent
@@ -39,6 +41,7 @@ class FittedModel(ABC):
     """
 
     system: ClassVar[str]
+    title: str
     manifest: Manifest
     cells: pd.Index
     latent: np.ndarray
