@@ -102,7 +102,7 @@ class SCDREAMER(Model):
         batch_counts: Sequence[int],
         library: tuple[float, float] | None = None,
         n_latent: int = 10,
-        n_hidden: int = 256,
+        n_hidden: int = 128,
         likelihood: str = "zinb",
         dropout: float = 0.1,
         mask: float = 0.1,
@@ -212,7 +212,7 @@ class SCDREAMERSup(SCDREAMER):
     """
 
     def __init__(
-        self, n_features: int, batch_counts: Sequence[int], n_labels: int, *, n_latent: int = 10, n_hidden: int = 256,
+        self, n_features: int, batch_counts: Sequence[int], n_labels: int, *, n_latent: int = 10, n_hidden: int = 128,
         dropout: float = 0.1, n_y: int = 6, n_hidden_y: int = 128, labels_in_prior: str = "known", **settings: Any,
     ) -> None:  # fmt: skip
         super().__init__(n_features, batch_counts, n_latent=n_latent, n_hidden=n_hidden, dropout=dropout, **settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,8 +39,7 @@ def bernoulli_nll(x: SparseRows, logits: Tensor) -> Tensor:
 def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
     """Negative log-likelihood of counts under negative binomials with mean m and inverse dispersion theta.
 
-    A zero costs ``theta ln(1 + m / theta)``, the dense term; what a count costs more needs the non-zero entries only,
-    and with them ``lgamma``.
+    A zero costs ``c = theta ln(1 + m / theta)``, which is dense; ``lgamma`` is needed at the non-zero entries only.
 
     Parameters
     ----------
@@ -56,9 +55,7 @@ def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
     torch.Tensor
         (cells,) nats, summed over features.
     """
-    log_mean, log_theta = log_mean.float(), log_theta.float()
-    zeros = _cost_of_zero(log_mean, log_theta)
-    return zeros.sum(dim=1).index_add(0, x.row, _excess_of_counts(x, log_mean, log_theta))
+    return _CountNll.apply(log_mean.float(), log_theta.float(), None, x)
 
 
 def zinb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits: Tensor) -> Tensor:
@@ -80,48 +77,65 @@ def zinb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits:
     torch.Tensor
         (cells,) nats, summed over features.
     """
-    log_mean, log_theta, logits = log_mean.float(), log_theta.float(), dropout_logits.float()
-    zeros = _InflatedZeros.apply(log_mean, log_theta, logits)
-    logit, cost = x.at_entries(logits), _cost_of_zero(x.at_entries(log_mean), log_theta.index_select(0, x.indices))
-    inflated = F.softplus(-logit) - F.softplus(-logit - cost)
-    excess = F.softplus(logit) + cost - inflated + _excess_of_counts(x, log_mean, log_theta)
-    return zeros.index_add(0, x.row, excess)
+    return _CountNll.apply(log_mean.float(), log_theta.float(), dropout_logits.float(), x)
 
 
-class _InflatedZeros(torch.autograd.Function):
-    """What zeros everywhere would cost each cell, (cells,): the dense part of :func:`zinb_nll`.
+class _CountNll(torch.autograd.Function):
+    """NB and ZINB with their slopes worked out in the forward pass, where all they need is at hand.
 
-    With the slopes at hand from the forward pass, the backward pass is one product each: this is where the time goes.
+    Costs and slopes are first those of zeros everywhere, then put right at the entries. The backward pass is one
+    product for each argument: this is where most of the time of a model of counts goes.
     """
 
     @staticmethod
-    def forward(ctx: Any, log_mean: Tensor, log_theta: Tensor, logits: Tensor) -> Tensor:
-        theta, odds = log_theta.exp(), log_mean - log_theta
+    def forward(ctx: Any, log_mean: Tensor, log_theta: Tensor, logits: Tensor | None, x: SparseRows) -> Tensor:
+        theta, odds = log_theta.exp(), log_mean - log_theta  # odds: ln(m / theta)
         cost = F.softplus(odds).mul_(theta)
-        both = (logits + cost).neg_()  # ln of neither dropout nor zero count, up to a constant
-        counted = both.sigmoid()  # probability that a zero is the negative binomial's
-        d_mean = odds.sigmoid_().mul_(theta).mul_(counted)
-        d_theta = cost.mul_(counted).sub_(d_mean)
-        total = F.softplus(-logits).sub_(F.softplus(both)).sum(dim=1)
-        ctx.save_for_backward(d_mean, d_theta, counted.sub_((-logits).sigmoid_()))
-        return total
+        zeros, slopes = _zeros(odds, theta, cost, logits)
+        at = _entries(x, odds, log_theta, None if logits is None else x.at_entries(logits))
+        for slope, right in zip(slopes, at.slopes, strict=True):
+            slope.view(-1).index_copy_(0, x.entry, right)
+        ctx.save_for_backward(*slopes)
+        return zeros.index_add_(0, x.row, at.excess)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        d_mean, d_theta, d_logits = ctx.saved_tensors
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        d_mean, d_theta, *d_logits = ctx.saved_tensors
         each = slope[:, None]
-        return each * d_mean, slope @ d_theta, each * d_logits
+        return each * d_mean, slope @ d_theta, each * d_logits[0] if d_logits else None, None
 
 
-def _cost_of_zero(log_mean: Tensor, log_theta: Tensor) -> Tensor:
-    """``-ln NB(0)``, (cells, features)."""
-    return log_theta.exp() * F.softplus(log_mean - log_theta)
+class _AtEntries(NamedTuple):
+    """What is different at the entries: (entries,) cost beyond that of a zero, and slopes."""
+
+    excess: Tensor
+    slopes: list[Tensor]
 
 
-def _excess_of_counts(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
-    """(entries,) what each count costs more than a zero would."""
-    k, theta = x.values, log_theta.exp()
-    by_feature = torch.stack([log_theta, theta, torch.lgamma(theta)]).index_select(1, x.indices)
-    choose = torch.lgamma(k + by_feature[1]) - by_feature[2] - torch.lgamma(k + 1.0)
-    odds = x.at_entries(log_mean) - by_feature[0]
-    return -choose - k * F.logsigmoid(odds)  # ln(m / (m + theta)) = logsigmoid(ln m - ln theta)
+def _zeros(odds: Tensor, theta: Tensor, cost: Tensor, logits: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    """Cost of zeros everywhere, (cells,), and its slopes by ln m, ln theta and l, (cells, features) each."""
+    if logits is None:
+        d_mean = odds.sigmoid().mul_(theta)
+        return cost.sum(dim=1), [d_mean, cost.sub_(d_mean)]
+    neither = (logits + cost).neg_()
+    counted = neither.sigmoid()  # probability that a zero is the negative binomial's
+    zeros = F.softplus(-logits).sub_(F.softplus(neither)).sum(dim=1)
+    d_mean = odds.sigmoid().mul_(theta).mul_(counted)
+    d_theta = cost.mul_(counted).sub_(d_mean)
+    return zeros, [d_mean, d_theta, counted.sub_((-logits).sigmoid_())]
+
+
+def _entries(x: SparseRows, odds: Tensor, log_theta: Tensor, logits: Tensor | None) -> _AtEntries:
+    """Cost and slopes of the counts; ``logits`` are those at the entries."""
+    k, odds = x.values, x.at_entries(odds)
+    theta = log_theta.exp()
+    by_feature = torch.stack([theta, torch.lgamma(theta), torch.digamma(theta)]).index_select(1, x.indices)
+    theta, lgamma, digamma = by_feature
+    cost, share = F.softplus(odds) * theta, odds.sigmoid()
+    excess = lgamma - torch.lgamma(k + theta) + torch.lgamma(k + 1.0) - k * F.logsigmoid(odds)
+    missing = k * (1.0 - share) - theta * share
+    slopes = [-missing, cost + missing - theta * (torch.digamma(k + theta) - digamma)]
+    if logits is None:
+        return _AtEntries(excess, slopes)
+    zero = F.softplus(-logits) - F.softplus(-logits - cost)
+    return _AtEntries(F.softplus(logits) + cost + excess - zero, [*slopes, logits.sigmoid()])

@@ -82,7 +82,7 @@ def scdreamer(
     adata: AnnData, batch_key: str | None, *, labels_key: str | None = None, layer: str | None = None,
     values: str = "counts", n_features: int | None = None, features: list[str] | None = None,
     scaling: str = "global", target: str = "counts", likelihood: str = "zinb", library: str = "observed",
-    n_latent: int = 10, n_hidden: int = 256, dropout: float = 0.1, mask: float = 0.1, batch_dropout: float = 0.1,
+    n_latent: int = 10, n_hidden: int = 128, dropout: float = 0.1, mask: float = 0.1, batch_dropout: float = 0.1,
     labels_in_prior: str = "known", kl_weight: float = 1.0, kl_warm_up: float = 0.2, consistency_weight: float = 0.1,
     bhattacharyya_weight: float = 1.0, batch_weight: float = 10.0, batch_warm_up: float = 0.1,
     labels_weight: float = 10.0, n_hidden_adversary: int = 128, adversary_rate: float = 3.5, preset: str = "default",

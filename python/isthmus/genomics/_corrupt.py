@@ -1,0 +1,61 @@
+"""Edges that are led elsewhere at random."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus._errors import InputError
+from isthmus.data.door import check_number
+
+ROUNDS = 200  # of drawing again where a pair is taken; one is nearly enough in a sparse graph
+
+
+def replace_edges(
+    modality: np.ndarray, source: np.ndarray, target: np.ndarray, share: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """New ends of the edges: ``share`` of them replaced by pairs that had no edge, within the same modalities.
+
+    Returns
+    -------
+    tuple
+        (edges,) int64 sources and targets; replaced edges stay at their place, so that signs and weights do too.
+    """
+    check_number(share, "share", 0, 1)
+    n = len(modality)
+    chosen = rng.choice(len(source), round(share * len(source)), replace=False)
+    from_pool = _pools(modality, source)
+    to_pool = _pools(modality, target)
+    source, target = source.copy(), target.copy()
+    taken = np.unique(source * n + target)
+    for _ in range(ROUNDS):
+        if not chosen.size:
+            return source, target
+        s = _draw(from_pool, modality[source[chosen]], rng)
+        t = _draw(to_pool, modality[target[chosen]], rng)
+        key = s * n + t
+        first = np.zeros(len(key), dtype=bool)
+        first[np.unique(key, return_index=True)[1]] = True
+        fine = first & (s != t) & ~np.isin(key, taken) & ~np.isin(t * n + s, taken)
+        source[chosen[fine]], target[chosen[fine]] = s[fine], t[fine]
+        taken = np.concatenate([taken, key[fine]])
+        chosen = chosen[~fine]
+    raise InputError(
+        "enough pairs without an edge to replace edges by",
+        f"{len(chosen)} edges that found none: nearly all pairs have one",
+        "lower share, or leave out features of this graph",
+    )
+
+
+def _pools(modality: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
+    """The features to draw from, for each modality: all of it, or where it is not known those that have such edges."""
+    names = {str(name) for name in modality[ends]}
+    return {name: np.flatnonzero(modality == name) if name else np.unique(ends[modality[ends] == ""]) for name in names}
+
+
+def _draw(pools: dict[str, np.ndarray], modality: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A feature of each modality named."""
+    out = np.empty(len(modality), dtype=np.int64)
+    for name, pool in sorted(pools.items()):
+        rows = np.flatnonzero(modality == name)
+        out[rows] = rng.choice(pool, len(rows))
+    return out
