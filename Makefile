@@ -46,6 +46,7 @@ benchmarks: setup ## the table of tests/benchmarks on the data of ISTHMUS_DATA (
 	@.venv/bin/python tests/benchmarks/accuracy_scalex.py $(ARGS)
 	@.venv/bin/python tests/benchmarks/bench_scalex.py pbmc_3tech_rna.h5ad
 	@.venv/bin/python tests/benchmarks/bench_scalex.py scmixology_rna.h5ad
+	@.venv/bin/python tests/benchmarks/accuracy_scdreamer.py .cache/benchmarks
 	@bash tools/with-r.sh Rscript tests/benchmarks/bench_bridge.R
 
 clean:           ## remove environments, caches and build products (a chroot of test-modern too)

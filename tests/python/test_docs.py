@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "python" / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 COMPLETE = {f"isthmus.{name}" for name in ("data", "metrics", "pl", "bridge", "nn", "train")}  # shown whole
-SCALEX = (DOCS / "models" / "scalex.md").read_text(encoding="utf-8")
+MODELS = ("scalex", "scdreamer")
 
 
 def resolve(name: str) -> object:
@@ -30,9 +30,14 @@ def resolve(name: str) -> object:
     raise AttributeError(name)
 
 
-def equations() -> list[tuple[str, list[str]]]:
+def page_of(model: str) -> str:
+    """Text of a model's page."""
+    return (DOCS / "models" / f"{model}.md").read_text(encoding="utf-8")
+
+
+def equations(model: str) -> list[tuple[str, list[str]]]:
     """Rows of the table of equations: words of the paper, and the names of the code."""
-    table = SCALEX.split("| in the paper | in the code |")[1].split("\n\n")[0]
+    table = page_of(model).split("| in the paper | in the code |")[1].split("\n\n")[0]
     rows = [line.strip("| ").rsplit("|", 1) for line in table.splitlines()[2:]]
     return [(paper, re.findall(r"`([\w.]+)`", code)) for paper, code in rows]
 
@@ -43,8 +48,9 @@ def test_every_object_that_a_page_refers_to_exists(page):
         resolve(name)
 
 
-def test_every_equation_has_its_object():
-    rows = equations()
+@pytest.mark.parametrize("model", MODELS)
+def test_every_equation_has_its_object(model):
+    rows = equations(model)
     assert len(rows) >= 10
     for paper, names in rows:
         assert names, paper
@@ -63,7 +69,7 @@ def test_the_reference_names_what_is_public():
             assert named == set(module.__all__)
 
 
-@pytest.mark.parametrize("name", ["scalex-departures.csv", "scalex-accuracy.csv"])
+@pytest.mark.parametrize("name", [f"{model}-{table}.csv" for model in MODELS for table in ("departures", "accuracy")])
 def test_tables_have_a_cell_for_every_column(name):
     with (DOCS / "models" / name).open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
@@ -72,13 +78,15 @@ def test_tables_have_a_cell_for_every_column(name):
     assert all(row[0] and row[1] for row in rows)
 
 
-def test_every_setting_that_a_departure_is_made_by_exists():
+@pytest.mark.parametrize("model", MODELS)
+def test_every_setting_that_a_departure_is_made_by_exists(model):
     import inspect
 
     import isthmus as im
 
-    settings = set(inspect.signature(im.tl.scalex).parameters)
-    for name in re.findall(r"`(\w+)=", SCALEX + (DOCS / "models" / "scalex-departures.csv").read_text("utf-8")):
+    settings = set(inspect.signature(getattr(im.tl, model)).parameters)
+    departures = (DOCS / "models" / f"{model}-departures.csv").read_text(encoding="utf-8")
+    for name in re.findall(r"`(\w+)=", page_of(model) + departures):
         assert name in settings | {"unknown_below", "k"}, name
 
 

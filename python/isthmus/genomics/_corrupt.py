@@ -26,16 +26,16 @@ def replace_edges(
     from_pool = _pools(modality, source)
     to_pool = _pools(modality, target)
     source, target = source.copy(), target.copy()
-    taken = np.unique(source * n + target)
+    taken = _pair(source, target, n)
     for _ in range(ROUNDS):
         if not chosen.size:
             return source, target
         s = _draw(from_pool, modality[source[chosen]], rng)
         t = _draw(to_pool, modality[target[chosen]], rng)
-        key = s * n + t
+        key = _pair(s, t, n)
         first = np.zeros(len(key), dtype=bool)
         first[np.unique(key, return_index=True)[1]] = True
-        fine = first & (s != t) & ~np.isin(key, taken) & ~np.isin(t * n + s, taken)
+        fine = first & (s != t) & ~np.isin(key, taken)
         source[chosen[fine]], target[chosen[fine]] = s[fine], t[fine]
         taken = np.concatenate([taken, key[fine]])
         chosen = chosen[~fine]
@@ -44,6 +44,11 @@ def replace_edges(
         f"{len(chosen)} edges that found none: nearly all pairs have one",
         "lower share, or leave out features of this graph",
     )
+
+
+def _pair(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
+    """One number for each pair of nodes, the same in both directions."""
+    return np.minimum(source, target) * n + np.maximum(source, target)
 
 
 def _pools(modality: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
+from isthmus.data.door import check_unique
 
 Parts = tuple[pd.Index, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -123,17 +124,16 @@ def edges_from_frame(table: pd.DataFrame, features: Mapping[str, Sequence[str]] 
 def _nodes(
     features: Mapping[str, Sequence[str]] | None, ends: tuple[pd.Index, pd.Index]
 ) -> tuple[pd.Index, np.ndarray]:
-    if features is None:
+    if not features:
         names = pd.Index(pd.unique(np.concatenate([end.to_numpy(dtype=object) for end in ends])), dtype=object)
         return names, np.full(len(names), "", dtype=object)
     groups = [pd.Index(group, dtype=object) for group in features.values()]
     names = pd.Index(np.concatenate([group.to_numpy() for group in groups]), dtype=object)
+    check_unique(names, "feature")
     return names, np.repeat(np.array(list(features), dtype=object), [len(group) for group in groups])
 
 
 def _known_rows(features: pd.Index, names: pd.Index) -> np.ndarray:
-    if not features.is_unique:
-        return np.zeros(len(names), dtype=np.int64)  # the graph itself refuses such features
     rows = features.get_indexer(names)
     if (rows < 0).any():
         unknown = pd.unique(names[rows < 0])
@@ -172,10 +172,16 @@ def edges_from_networkx(graph: Any, features: Mapping[str, Sequence[str]] | None
         order = {name: place for place, name in enumerate(name for group in features.values() for name in group)}
     table = pd.DataFrame(rows, columns=["source", "target", "sign", "weight", "type"])
     last = len(order)
-    backward = table["source"].map(lambda x: order.get(x, last)) > table["target"].map(lambda x: order.get(x, last))
+    place = [
+        table[end].map(lambda name: order.get(name, last)).to_numpy(dtype=np.int64) for end in ("source", "target")
+    ]
+    backward = place[0] > place[1]
+    if not graph.is_directed():  # the order of the two ends means nothing there
+        table.loc[backward, ["source", "target"]] = table.loc[backward, ["target", "source"]].to_numpy()
+        return edges_from_frame(table, features)
     pairs = set(zip(table["source"], table["target"], strict=True))
     paired = np.array([(t, s) in pairs for s, t in zip(table["source"], table["target"], strict=True)], dtype=bool)
-    return edges_from_frame(table[~(backward.to_numpy(dtype=bool) & paired)], features)
+    return edges_from_frame(table[~(backward & paired)], features)
 
 
 def reached(start: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

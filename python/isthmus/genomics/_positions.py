@@ -31,6 +31,11 @@ class Annotation:
     by_name: Intervals | None
     by_id: Intervals | None
 
+    @property
+    def all(self) -> Intervals:
+        """Every gene once."""
+        return self.by_id if self.by_name is None else self.by_name
+
     @classmethod
     def of(cls, genes: Any) -> Annotation:
         """From a path to GTF, GFF3 or BED, a data frame, or intervals."""

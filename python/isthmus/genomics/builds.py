@@ -109,12 +109,12 @@ def match_styles(moving: Intervals, fixed: Intervals, harmonise: bool, what: str
         )
         return renamed
     if plain == 0:
+        advice = "rename the chromosomes of one of them, or give an annotation of the same genome"
         raise InputError(
             f"chromosomes that {what} share",
             f"{_some(moving)} in the one, {_some(fixed)} in the other",
-            "give harmonise=True, which adds or drops 'chr'" if better else
-            "rename the chromosomes of one of them, or give an annotation of the same genome",
-        )  # fmt: skip
+            "give harmonise=True, which adds or drops 'chr'" if better else advice,
+        )
     return moving
 
 

@@ -69,9 +69,10 @@ class GuidanceGraph:
         set_part(self, "features", pd.Index(self.features, dtype=object))
         set_part(self, "modality", _read_only(np.asarray(self.modality, dtype=object)))
         check_unique(self.features, "feature")
-        check_edges(self.features, self.modality, self.source, self.target, self.sign, self.weight, self.closed)
-        for part, kind in (("source", np.int64), ("target", np.int64), ("sign", np.int8), ("weight", np.float32)):
+        for part, kind in (("source", np.int64), ("target", np.int64), ("sign", None), ("weight", np.float32)):
             set_part(self, part, _read_only(np.asarray(getattr(self, part), dtype=kind)))
+        check_edges(self.features, self.modality, self.source, self.target, self.sign, self.weight, self.closed)
+        set_part(self, "sign", _read_only(self.sign.astype(np.int8)))  # only now: 1.5 must not become 1
 
     def __repr__(self) -> str:
         kind = "edges with reverse edges and self loops" if self.closed else "forward edges"
@@ -116,8 +117,9 @@ class GuidanceGraph:
         ----------
         graph
             Any graph of networkx. Edges may have the attributes ``sign`` and ``weight`` (else 1). Self loops are
-            left out. So are edges with a ``type`` of ``"rev"`` or, where an edge without a type has a
-            counterpart, the one that leads to the earlier node (in the order of ``features``, else of the graph).
+            left out. So are edges with a ``type`` of ``"rev"`` and, where a pair stands in both directions, the
+            edge to the earlier node (in the order of ``features``, else of the graph). An undirected edge leads
+            from the earlier node to the later one.
         features
             As in :meth:`from_frame`; by default the nodes of the graph, by their attribute ``modality`` if any.
 

@@ -16,7 +16,7 @@ import pandas as pd
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
-from isthmus.genomics._positions import Annotation, Features
+from isthmus.genomics._positions import Annotation, Features, joined
 from isthmus.genomics.builds import match_styles, promoter_enrichment
 from isthmus.genomics.graph import GuidanceGraph
 from isthmus.genomics.intervals import Intervals
@@ -95,14 +95,17 @@ def guidance_graph(
     check_number(extend, "extend", 0, whole=True)
     anchor, rest = _modalities(rna, others, modalities)
     sign = _signs(signs, [features.modality for features in rest])
-    placed, known = anchor.genes(None if genes is None else Annotation.of(genes))
+    annotation = None if genes is None else Annotation.of(genes)
+    placed, known = anchor.genes(annotation)
+    everything = placed if annotation is None else joined([placed, annotation.all])
     _report_missing(anchor, known)
     positions = [features.positions() for features in rest]
     edges, start = [], len(placed)
     for features, where, one_sign in zip(rest, positions, sign, strict=True):
-        here = match_styles(placed, where, harmonise, f"the genes and '{features.modality}'", stacklevel=2)
-        _check_build(features.modality, where, here)
-        pairs = distance_join(_windows(here, region, upstream), where, extend)
+        here = match_styles(everything, where, harmonise, f"the genes and '{features.modality}'", stacklevel=2)
+        # Genes chosen for their variability stand in busy neighbourhoods, so the build is judged by all genes.
+        _check_build(features.modality, where, here.take(slice(len(placed), None)) if annotation is not None else here)
+        pairs = distance_join(_windows(here.take(slice(len(placed))), region, upstream), where, extend)
         if len(where) and not len(pairs.first):
             _refuse_no_edge(features.modality, extend)
         edges.append(

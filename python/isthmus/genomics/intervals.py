@@ -11,7 +11,7 @@ import pandas as pd
 
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
-from isthmus.data.door import check_choice, check_number, check_unique
+from isthmus.data.door import check_choice, check_number
 from isthmus.genomics._columns import position_columns, strands, text_of, whole_numbers
 from isthmus.genomics._names import split_names
 from isthmus.genomics._readers import kind_of, read_bed, read_genes
@@ -175,7 +175,7 @@ class Intervals:
         """(intervals,) bool, whether the strand is known."""
         return self.strand != "."
 
-    def take(self, rows: np.ndarray) -> Intervals:
+    def take(self, rows: np.ndarray | slice) -> Intervals:
         """The intervals at positions ``rows``, or where a mask ``rows`` is true."""
         return Intervals(self.names[rows], self.chrom[rows], self.start[rows], self.end[rows], self.strand[rows])
 
@@ -187,7 +187,12 @@ class Intervals:
         InputError
             If a name is unknown, or names of the intervals are not unique.
         """
-        check_unique(self.names, "interval")
+        if not self.names.is_unique:
+            raise InputError(
+                "one interval for every name",
+                f"several for '{self.names[self.names.duplicated()][0]}'",
+                "call one_per_name() first",
+            )
         wanted = pd.Index(names, dtype=object)
         rows = self.names.get_indexer(wanted)
         if (rows < 0).any():
