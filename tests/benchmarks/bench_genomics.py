@@ -1,0 +1,86 @@
+"""Speed and memory of the joins beside bioframe's, in one run.
+
+    python tests/benchmarks/bench_genomics.py [--peaks 200000] [--genes 60000] [--within 150000]
+
+Genes and peaks are those of the simulator: they crowd, as real ones do. Each call has a process of its own, whose
+largest resident size is shown beside its size before the call; times are the best of three.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from isthmus.data._simulate_genome import draw_genes, draw_peaks
+from isthmus.genomics import Intervals, distance_join, guidance_graph
+
+MEBIBYTE = 1 << 10  # of the unit in which Linux tells a resident size
+
+
+def ours(genes: pd.DataFrame, peaks: pd.DataFrame, within: int) -> Callable[[], int]:
+    """The join of this package: number of pairs."""
+    a, b = Intervals.from_frame(genes), Intervals.from_frame(peaks)
+    return lambda: len(distance_join(a, b, within).first)
+
+
+def theirs(genes: pd.DataFrame, peaks: pd.DataFrame, within: int) -> Callable[[], int]:
+    """The overlaps of bioframe between widened genes and peaks."""
+    import bioframe
+
+    wide, narrow = (
+        pd.DataFrame(
+            {"chrom": table["chrom"].astype(str), "start": table["chromStart"] - more, "end": table["chromEnd"] + more}
+        )
+        for table, more in ((genes, within), (peaks, 0))
+    )
+    return lambda: len(bioframe.overlap(wide, narrow, how="inner", return_input=False, return_index=True))
+
+
+def graph(genes: pd.DataFrame, peaks: pd.DataFrame, within: int) -> Callable[[], int]:
+    """The whole guidance graph, from the names of the peaks on: number of edges."""
+    names = pd.Index(peaks.index)
+    return lambda: guidance_graph(genes, names, region="promoter", extend=within).n_edges
+
+
+def measure(make: Callable, genes: pd.DataFrame, peaks: pd.DataFrame, within: int, out: multiprocessing.Queue) -> None:
+    """Put the number of pairs, the seconds and the two sizes in MiB in a queue."""
+    act = make(genes, peaks, within)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEBIBYTE
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        n_pairs = act()
+        seconds.append(time.perf_counter() - began)
+    out.put((n_pairs, min(seconds), before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEBIBYTE))
+
+
+def main() -> None:
+    """Print a line for each, and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peaks", type=int, default=200_000)
+    parser.add_argument("--genes", type=int, default=60_000)
+    parser.add_argument("--within", type=int, default=150_000)
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    genes = draw_genes(options.genes, rng)
+    peaks = draw_peaks(options.peaks, genes, rng)
+    spawn = multiprocessing.get_context("spawn")  # a forked process would count its parent's memory
+    times = {}
+    for make in (ours, theirs, graph):
+        out = spawn.Queue()
+        process = spawn.Process(target=measure, args=(make, genes, peaks, options.within, out))
+        process.start()
+        n_pairs, times[make], before, after = out.get()
+        process.join()
+        print(f"{make.__name__:8} {n_pairs:11,} pairs {times[make]:7.2f} s {before:7.0f} -> {after:7.0f} MiB")
+    print(f"bioframe takes {times[theirs] / times[ours]:.1f} times as long")
+
+
+if __name__ == "__main__":
+    main()
