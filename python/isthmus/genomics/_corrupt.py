@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from isthmus._errors import InputError
 from isthmus.data.door import check_number
+from isthmus.genomics._edges import is_in
 
 ROUNDS = 200  # of drawing again where a pair is taken; one is nearly enough in a sparse graph
 
@@ -23,21 +25,21 @@ def replace_edges(
     check_number(share, "share", 0, 1)
     n = len(modality)
     chosen = rng.choice(len(source), round(share * len(source)), replace=False)
-    from_pool = _pools(modality, source)
-    to_pool = _pools(modality, target)
+    code, names = pd.factorize(modality)
+    from_pool, to_pool = _pools(code, names, source), _pools(code, names, target)
     source, target = source.copy(), target.copy()
-    taken = _pair(source, target, n)
+    taken = np.sort(_pair(source, target, n))
     for _ in range(ROUNDS):
         if not chosen.size:
             return source, target
-        s = _draw(from_pool, modality[source[chosen]], rng)
-        t = _draw(to_pool, modality[target[chosen]], rng)
+        s = _draw(from_pool, code[source[chosen]], rng)
+        t = _draw(to_pool, code[target[chosen]], rng)
         key = _pair(s, t, n)
         first = np.zeros(len(key), dtype=bool)
         first[np.unique(key, return_index=True)[1]] = True
-        fine = first & (s != t) & ~np.isin(key, taken)
+        fine = first & (s != t) & ~is_in(key, taken)
         source[chosen[fine]], target[chosen[fine]] = s[fine], t[fine]
-        taken = np.concatenate([taken, key[fine]])
+        taken = np.sort(np.concatenate([taken, key[fine]]))
         chosen = chosen[~fine]
     raise InputError(
         "enough pairs without an edge to replace edges by",
@@ -51,16 +53,20 @@ def _pair(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
     return np.minimum(source, target) * n + np.maximum(source, target)
 
 
-def _pools(modality: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
+def _pools(code: np.ndarray, names: np.ndarray, ends: np.ndarray) -> list[np.ndarray]:
     """The features to draw from, for each modality: all of it, or where it is not known those that have such edges."""
-    names = {str(name) for name in modality[ends]}
-    return {name: np.flatnonzero(modality == name) if name else np.unique(ends[modality[ends] == ""]) for name in names}
+    used = np.flatnonzero(np.bincount(ends))
+    return [
+        np.flatnonzero(code == modality) if name else used[code[used] == modality]
+        for modality, name in enumerate(names)
+    ]
 
 
-def _draw(pools: dict[str, np.ndarray], modality: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _draw(pools: list[np.ndarray], code: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A feature of each modality named."""
-    out = np.empty(len(modality), dtype=np.int64)
-    for name, pool in sorted(pools.items()):
-        rows = np.flatnonzero(modality == name)
-        out[rows] = rng.choice(pool, len(rows))
+    out = np.empty(len(code), dtype=np.int64)
+    for modality, pool in enumerate(pools):
+        rows = np.flatnonzero(code == modality)
+        if rows.size:
+            out[rows] = rng.choice(pool, len(rows))
     return out

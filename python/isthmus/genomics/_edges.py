@@ -82,7 +82,7 @@ def _check_values(
 def check_one_way(features: pd.Index, source: np.ndarray, target: np.ndarray) -> None:
     """Refuse a pair that stands in both directions: reverse edges would be counted twice."""
     n = len(features)
-    both = np.isin(source * n + target, target * n + source)
+    both = is_in(source * n + target, np.sort(target * n + source))
     if both.any():
         edge = int(both.argmax())
         raise InputError(
@@ -182,6 +182,14 @@ def edges_from_networkx(graph: Any, features: Mapping[str, Sequence[str]] | None
     pairs = set(zip(table["source"], table["target"], strict=True))
     paired = np.array([(t, s) in pairs for s, t in zip(table["source"], table["target"], strict=True)], dtype=bool)
     return edges_from_frame(table[~(backward & paired)], features)
+
+
+def is_in(values: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """Whether each value is in ``pool``, which is sorted; for keys of edges much faster than ``numpy.isin``."""
+    if not pool.size:
+        return np.zeros(len(values), dtype=bool)
+    place = np.minimum(np.searchsorted(pool, values), len(pool) - 1)
+    return pool[place] == values
 
 
 def reached(start: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
