@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.nn.conditional import SLOPE, hidden_layer
+from isthmus.nn.conditional import SLOPE
 from isthmus.nn.linear import SparseLinear
 from isthmus.nn.sparse import SparseRows
 
@@ -22,13 +22,13 @@ class BatchClassifier(nn.Module):
         Widths.
     counts
         (batches,) cells of each batch: rare ones weigh as much as large ones.
-    dropout
-        Share of hidden units left out in training.
     """
 
-    def __init__(self, n_latent: int, n_hidden: int, counts: Tensor, dropout: float) -> None:
+    def __init__(self, n_latent: int, n_hidden: int, counts: Tensor) -> None:
         super().__init__()
-        self.layers = nn.Sequential(hidden_layer(n_latent, n_hidden, dropout), nn.Linear(n_hidden, len(counts)))
+        self.layers = nn.Sequential(
+            nn.Linear(n_latent, n_hidden), nn.LeakyReLU(SLOPE), nn.Linear(n_hidden, len(counts))
+        )
         balanced = counts.sum() / (len(counts) * counts.clamp(min=1).float())
         self.register_buffer("weight", balanced.float())
         self.chance = math.log(max(len(counts), 2))
@@ -41,10 +41,10 @@ class BatchClassifier(nn.Module):
 class Discriminator(nn.Module):
     """A positive score for each cell, measured or generated."""
 
-    def __init__(self, n_features: int, n_hidden: int, dropout: float) -> None:
+    def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__()
         self.first = SparseLinear(n_features, n_hidden)
-        self.rest = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Dropout(dropout), nn.Linear(n_hidden, 1))
+        self.rest = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Linear(n_hidden, 1))
 
     def forward(self, x: SparseRows | Tensor) -> Tensor:
         """(cells,) positive scores of (cells, features)."""

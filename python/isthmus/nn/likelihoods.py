@@ -117,12 +117,13 @@ def _zeros(odds: Tensor, theta: Tensor, cost: Tensor, logits: Tensor | None) -> 
     if logits is None:
         d_mean = odds.sigmoid().mul_(theta)
         return cost.sum(dim=1), [d_mean, cost.sub_(d_mean)]
-    neither = (logits + cost).neg_()
+    against = logits.neg()
+    neither = against - cost
     counted = neither.sigmoid()  # probability that a zero is the negative binomial's
-    zeros = F.softplus(-logits).sub_(F.softplus(neither)).sum(dim=1)
+    zeros = F.softplus(against).sub_(F.softplus(neither)).sum(dim=1)
     d_mean = odds.sigmoid().mul_(theta).mul_(counted)
     d_theta = cost.mul_(counted).sub_(d_mean)
-    return zeros, [d_mean, d_theta, counted.sub_((-logits).sigmoid_())]
+    return zeros, [d_mean, d_theta, counted.sub_(against.sigmoid_())]
 
 
 def _entries(x: SparseRows, odds: Tensor, log_theta: Tensor, logits: Tensor | None) -> _AtEntries:

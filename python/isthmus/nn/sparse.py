@@ -82,12 +82,15 @@ class SparseRows:
     def rows(self, start: int, stop: int) -> SparseRows:
         """Rows ``start`` to ``stop``, sharing memory with these."""
         first, last = int(self.indptr[start]), int(self.indptr[stop])
-        return SparseRows(
+        part = SparseRows(
             self.indptr[start : stop + 1] - first,
             self.indices[first:last],
             self.values[first:last],
             self.n_features,
         )
+        if "dense" in self.__dict__:
+            part.__dict__["dense"] = self.dense[start:stop]
+        return part
 
     def to(self, device: torch.device) -> SparseRows:
         """The same rows on ``device``."""

@@ -43,7 +43,7 @@ def test_bhattacharyya_of_vanished_scores_has_a_finite_slope():
 
 
 def test_the_classifier_is_at_chance_when_it_knows_nothing():
-    classifier = BatchClassifier(3, 8, torch.tensor([10, 90, 5]), 0.0)
+    classifier = BatchClassifier(3, 8, torch.tensor([10, 90, 5]))
     with torch.no_grad():
         for parameter in classifier.parameters():
             parameter.zero_()
@@ -53,7 +53,7 @@ def test_the_classifier_is_at_chance_when_it_knows_nothing():
 
 def test_a_rare_batch_weighs_as_much_as_a_large_one(generator):
     counts = torch.tensor([10, 90])
-    classifier = BatchClassifier(3, 8, counts, 0.0).eval()
+    classifier = BatchClassifier(3, 8, counts)
     batch = torch.repeat_interleave(torch.arange(2), counts)
     z = torch.randn(100, 3, generator=generator)
     each = -classifier.layers(z).log_softmax(dim=1)[torch.arange(100), batch]
@@ -63,7 +63,7 @@ def test_a_rare_batch_weighs_as_much_as_a_large_one(generator):
 
 def test_the_discriminator_scores_sparse_and_dense_cells_alike(generator):
     x = torch.rand(6, 9, generator=generator)
-    discriminator = Discriminator(9, 8, 0.1).eval()
+    discriminator = Discriminator(9, 8)
     torch.testing.assert_close(discriminator(dense_rows(x)), discriminator(x))
     assert (discriminator(x) > 0).all()
 
