@@ -1,7 +1,7 @@
 """isthmus: integration models for single cells, for R and Python.
 
 ``im.tl`` holds the verbs, ``im.pl`` the pictures, ``im.metrics`` the scores, ``im.data`` what stands between
-AnnData and the models, ``im.load`` reads a saved model.
+AnnData and the models, ``im.genomics`` intervals and guidance graphs, ``im.load`` reads a saved model.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import importlib
 from typing import Any
 
 __version__ = "0.99.0"
-__all__ = ["InputError", "ModelFileError", "TrainingError", "data", "load", "metrics", "pl", "tl"]
+__all__ = ["InputError", "ModelFileError", "TrainingError", "data", "genomics", "load", "metrics", "pl", "tl"]
 
-_MODULES = {"data", "metrics", "pl", "tl", "nn", "train", "models", "bridge", "report"}
+_MODULES = {"data", "genomics", "metrics", "pl", "tl", "nn", "train", "models", "bridge", "report"}
 _NAMES = {
     "load": "isthmus.tl",
     "InputError": "isthmus._errors",

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "python" / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
-COMPLETE = {f"isthmus.{name}" for name in ("data", "metrics", "pl", "bridge", "nn", "train")}  # shown whole
+COMPLETE = {f"isthmus.{name}" for name in ("data", "genomics", "metrics", "pl", "bridge", "nn", "train")}  # shown whole
 MODELS = ("scalex", "scdreamer")
 
 
