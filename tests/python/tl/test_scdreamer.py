@@ -132,16 +132,24 @@ def test_imputed_values_are_shares_of_the_depth(fitted):
     np.testing.assert_allclose(np.expm1(one).sum(axis=1), 1e4 * share, rtol=1e-3)
     depth = np.asarray(adata.X.sum(axis=1)).ravel()
     observed = np.log1p(adata[:, model.pipeline.features].X.toarray() / depth[:, None] * 1e4)
-    assert np.corrcoef(observed.mean(axis=0), both.mean(axis=0))[0, 1] > 0.95
+    assert np.corrcoef(observed.mean(axis=0), both.mean(axis=0))[0, 1] > 0.9
 
 
-def test_the_adversary_hides_batches(reference):
-    """More weight, more mixing: what the classifier can tell falls to chance."""
-    told = {}
+def test_the_adversary_hides_batches():
+    """More weight: the classifier is nearer to chance, and the batches mix more."""
+    cells = im.data.simulate(
+        n_cells=450, n_genes=250, n_types=4, n_batches=3, modalities="rna", rna_only_pairs=0, atac_only_pairs=0,
+        type_strength=2.5, batch_strength=3.0, seed=8,
+    )["rna"]  # fmt: skip
+    told, mixed = [], []
     for weight in (0.0, 50.0):
-        model = im.tl.scdreamer(reference.copy(), "batch", batch_weight=weight, **QUICK)
-        told[weight] = im.metrics.ilisi(model.latent, reference.obs["batch"])
-    assert told[50.0] > told[0.0]
+        model = im.tl.scdreamer(
+            cells.copy(), "batch", batch_weight=weight, batch_dropout=1.0, **{**QUICK, "max_steps": 200}
+        )
+        told.append(model.history["train_batch"].iloc[-3:].mean())
+        mixed.append(im.metrics.ilisi(model.latent, cells.obs["batch"]))
+    assert told[1] > told[0]
+    assert mixed[1] > mixed[0] + 0.02
 
 
 @pytest.mark.parametrize(
