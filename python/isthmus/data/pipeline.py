@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,6 @@ class Prepared:
     fill: np.ndarray
     coverage: Coverage
     counts: sp.csr_matrix | None = None
-
-    def counting(self, counts: sp.csr_matrix) -> Prepared:
-        """The same with other values in the place of the counts."""
-        return replace(self, counts=counts)
 
 
 @dataclass(frozen=True)

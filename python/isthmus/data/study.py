@@ -113,13 +113,12 @@ def batch_column(adata: AnnData, batch_key: str | None) -> pd.Series:
     """The batch of each cell; one constant where no column is named."""
     if batch_key is None:
         return pd.Series("all", index=adata.obs_names)
-    if batch_key not in adata.obs:
-        raise InputError(
-            "a column of obs that names the batch of each cell",
-            f"no column '{batch_key}'; there are {shorten(list(adata.obs.columns)) or 'none'}",
-            "name one of these columns, or add the batch to obs first",
-        )
-    column = adata.obs[batch_key]
+    column = obs_column(
+        adata,
+        batch_key,
+        "a column of obs that names the batch of each cell",
+        "name one of these columns, or add the batch to obs first",
+    )
     if column.isna().any():
         raise InputError(
             f"a batch for every cell in column '{batch_key}'",
@@ -127,6 +126,13 @@ def batch_column(adata: AnnData, batch_key: str | None) -> pd.Series:
             "fill in the missing batches or leave these cells out",
         )
     return column
+
+
+def obs_column(adata: AnnData, key: str, expected: str, remedy: str) -> pd.Series:
+    """A column of ``obs``, or an error that names those that are there."""
+    if key not in adata.obs:
+        raise InputError(expected, f"no column '{key}'; there are {shorten(list(adata.obs.columns)) or 'none'}", remedy)
+    return adata.obs[key]
 
 
 def warn_single_batch(batches: Categories, batch_key: str | None) -> None:

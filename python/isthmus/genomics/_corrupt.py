@@ -7,7 +7,7 @@ import pandas as pd
 
 from isthmus._errors import InputError
 from isthmus.data.door import check_number
-from isthmus.genomics._edges import is_in
+from isthmus.genomics._arrays import is_in
 
 ROUNDS = 200  # of drawing again where a pair is taken; one is nearly enough in a sparse graph
 

@@ -12,6 +12,7 @@ import pandas as pd
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_unique
+from isthmus.genomics._arrays import is_in
 
 Parts = tuple[pd.Index, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -182,14 +183,6 @@ def edges_from_networkx(graph: Any, features: Mapping[str, Sequence[str]] | None
     pairs = set(zip(table["source"], table["target"], strict=True))
     paired = np.array([(t, s) in pairs for s, t in zip(table["source"], table["target"], strict=True)], dtype=bool)
     return edges_from_frame(table[~(backward & paired)], features)
-
-
-def is_in(values: np.ndarray, pool: np.ndarray) -> np.ndarray:
-    """Whether each value is in ``pool``, which is sorted; for keys of edges much faster than ``numpy.isin``."""
-    if not pool.size:
-        return np.zeros(len(values), dtype=bool)
-    place = np.minimum(np.searchsorted(pool, values), len(pool) - 1)
-    return pool[place] == values
 
 
 def reached(start: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import pandas as pd
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_unique
+from isthmus.genomics._arrays import read_only
 from isthmus.genomics._corrupt import replace_edges
 from isthmus.genomics._edges import (
     check_edges,
@@ -67,12 +68,12 @@ class GuidanceGraph:
     def __post_init__(self) -> None:
         set_part = object.__setattr__  # the record is frozen for everyone else
         set_part(self, "features", pd.Index(self.features, dtype=object))
-        set_part(self, "modality", _read_only(np.asarray(self.modality, dtype=object)))
+        set_part(self, "modality", read_only(np.asarray(self.modality, dtype=object)))
         check_unique(self.features, "feature")
         for part, kind in (("source", np.int64), ("target", np.int64), ("sign", None), ("weight", np.float32)):
-            set_part(self, part, _read_only(np.asarray(getattr(self, part), dtype=kind)))
+            set_part(self, part, read_only(np.asarray(getattr(self, part), dtype=kind)))
         check_edges(self.features, self.modality, self.source, self.target, self.sign, self.weight, self.closed)
-        set_part(self, "sign", _read_only(self.sign.astype(np.int8)))  # only now: 1.5 must not become 1
+        set_part(self, "sign", read_only(self.sign.astype(np.int8)))  # only now: 1.5 must not become 1
 
     def __repr__(self) -> str:
         kind = "edges with reverse edges and self loops" if self.closed else "forward edges"
@@ -289,12 +290,6 @@ class GuidanceGraph:
                 "leave these features out, or build the graph from them too",
             )
         return rows
-
-
-def _read_only(values: np.ndarray) -> np.ndarray:
-    view = values.view()
-    view.flags.writeable = False
-    return view
 
 
 def _united(codes: np.ndarray, modality: np.ndarray, features: np.ndarray) -> np.ndarray:

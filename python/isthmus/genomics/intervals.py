@@ -12,6 +12,7 @@ import pandas as pd
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
+from isthmus.genomics._arrays import read_only
 from isthmus.genomics._columns import position_columns, strands, text_of, whole_numbers
 from isthmus.genomics._names import split_names
 from isthmus.genomics._readers import kind_of, read_bed, read_genes
@@ -48,9 +49,9 @@ class Intervals:
         set_part = object.__setattr__  # the record is frozen for everyone else
         set_part(self, "names", pd.Index(self.names, dtype=object))
         set_part(self, "chrom", pd.Categorical(self.chrom))
-        set_part(self, "start", _read_only(np.asarray(self.start, dtype=np.int64)))
-        set_part(self, "end", _read_only(np.asarray(self.end, dtype=np.int64)))
-        set_part(self, "strand", _read_only(np.asarray(self.strand, dtype="<U1")))
+        set_part(self, "start", read_only(np.asarray(self.start, dtype=np.int64)))
+        set_part(self, "end", read_only(np.asarray(self.end, dtype=np.int64)))
+        set_part(self, "strand", read_only(np.asarray(self.strand, dtype="<U1")))
         self._check()
 
     def __len__(self) -> int:
@@ -297,12 +298,6 @@ class Intervals:
         odd = ~np.isin(self.strand, ("+", "-", "."))
         if odd.any():
             raise InputError("strands '+', '-' or '.'", f"'{self.strand[odd.argmax()]}'", "correct the strands")
-
-
-def _read_only(values: np.ndarray) -> np.ndarray:
-    view = values.view()
-    view.flags.writeable = False
-    return view
 
 
 def _names_of(

@@ -81,7 +81,8 @@ class SparseRows:
 
     def rows(self, start: int, stop: int) -> SparseRows:
         """Rows ``start`` to ``stop``, sharing memory with these."""
-        first, last = int(self.indptr[start]), int(self.indptr[stop])
+        host = self.pattern.get("indptr", self.indptr)
+        first, last = int(host[start]), int(host[stop])
         part = SparseRows(
             self.indptr[start : stop + 1] - first,
             self.indices[first:last],
@@ -97,4 +98,4 @@ class SparseRows:
         if self.values.device == device:
             return self
         parts = (t.to(device, non_blocking=True) for t in (self.indptr, self.indices, self.values))
-        return SparseRows(*parts, self.n_features)
+        return SparseRows(*parts, self.n_features, {"indptr": self.indptr})  # the host need not ask where rows begin

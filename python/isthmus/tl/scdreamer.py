@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,10 +14,9 @@ from anndata import AnnData
 
 from isthmus._errors import InputError
 from isthmus.data import Categories, Pipeline, Study, from_anndata
-from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_enough_cells
 from isthmus.data.pipeline import SCALINGS
-from isthmus.data.study import warn_single_batch
+from isthmus.data.study import obs_column, warn_single_batch
 from isthmus.nn.counts import LIKELIHOODS
 from isthmus.tl._scdreamer import Scdreamer, encode, make_network
 from isthmus.tl._settings import Settings
@@ -199,13 +198,9 @@ def label_codes(adata: AnnData, labels_key: str | None) -> tuple[Categories | No
     """Cell types and their (cells,) codes, -1 where missing; None without a column."""
     if labels_key is None:
         return None, None
-    if labels_key not in adata.obs:
-        raise InputError(
-            "a column of obs with the cell types",
-            f"no column '{labels_key}'; there are {shorten(list(adata.obs.columns)) or 'none'}",
-            "name one of these columns, or leave the labels out",
-        )
-    column = adata.obs[labels_key]
+    column = obs_column(
+        adata, labels_key, "a column of obs with the cell types", "name one of these columns, or leave the labels out"
+    )
     known = ~(column.isna() | column.astype(str).isin(MISSING)).to_numpy()
     if column[known].nunique() < 2:
         raise InputError(
@@ -228,7 +223,7 @@ def fit(
         study, n_features=settings.n_features or N_FEATURES, features=settings.features, scaling=settings.scaling
     )
     if settings.target == "input":
-        prepared = prepared.counting(prepared.x)
+        prepared = replace(prepared, counts=prepared.x)
     counts = np.bincount(study.batch, minlength=len(study.batches))
     totals = np.log(np.maximum(np.asarray(prepared.counts.sum(axis=1)).ravel(), 1.0))
     library = (float(totals.mean()), float(totals.var())) if settings.library == "learned" else None

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.naive_bayes import MultinomialNB
 
 from isthmus._errors import InputError
 from isthmus.data._simulate_cells import quota
@@ -28,27 +26,6 @@ def same_study(one: ad.AnnData, other: ad.AnnData) -> None:
     pd.testing.assert_frame_equal(one.obs, other.obs)
     pd.testing.assert_frame_equal(one.var, other.var)
     pd.testing.assert_frame_equal(one.uns["links"], other.uns["links"])
-
-
-def separability(study: ad.AnnData, labels: pd.Series, keep: np.ndarray | None = None) -> float:
-    """Balanced accuracy of multinomial naive Bayes, trained on the even and tested on the odd cells."""
-    keep = np.arange(study.n_obs) if keep is None else np.flatnonzero(keep)
-    train, test = keep[::2], keep[1::2]
-    model = MultinomialNB(fit_prior=False).fit(study.X[train], labels.iloc[train])
-    return balanced_accuracy_score(labels.iloc[test], model.predict(study.X[test]))
-
-
-def log_depth_normalised(study: ad.AnnData) -> np.ndarray:
-    """Dense (cells, features)."""
-    counts = study.X.toarray()
-    depth = counts.sum(axis=1, keepdims=True)
-    return np.log1p(counts * np.median(depth) / depth)
-
-
-@pytest.fixture(scope="module")
-def multiome() -> dict[str, ad.AnnData]:
-    """Enough cells to find again what was planted."""
-    return simulate(n_cells=2000, n_genes=1000, n_peaks=5000, negative_links=0.3, seed=3)
 
 
 # ---------------------------------------------------------------- same seed, same numbers
@@ -201,7 +178,7 @@ def test_paired_cells_share_their_names_and_labels() -> None:
     assert unpaired["rna"].obs_names.intersection(unpaired["atac"].obs_names).empty
 
 
-def test_types_that_differ_in_one_modality_only(multiome) -> None:
+def test_types_that_differ_in_one_modality_only(multiome, separability) -> None:
     types = multiome["rna"].obs["cell_type"]
     settings = multiome["rna"].uns["simulation"]
     for kind, blind in (("rna", "atac"), ("atac", "rna")):
@@ -213,7 +190,7 @@ def test_types_that_differ_in_one_modality_only(multiome) -> None:
     assert min(separability(study, types, other) for study in multiome.values()) > 0.95
 
 
-def test_subgroups_take_both_modalities_to_part() -> None:
+def test_subgroups_take_both_modalities_to_part(separability) -> None:
     study = simulate(n_cells=1500, n_types=2, subgroups=3, n_genes=800, n_peaks=4000, seed=2)
     groups = study["rna"].obs["subgroup"]
     assert list(groups.cat.categories) == ["type1", "type2.1", "type2.2", "type2.3"]
@@ -274,7 +251,7 @@ def test_confounding_is_there_when_asked_for(confounding) -> None:
         assert table.loc[missing["cell_type"]].sum() > 0
 
 
-def test_batches_differ_as_strongly_as_asked() -> None:
+def test_batches_differ_as_strongly_as_asked(separability) -> None:
     found = {}
     for strength in (0.0, 1.0):
         study = simulate(n_cells=800, batch_strength=strength, seed=4, **SMALL)

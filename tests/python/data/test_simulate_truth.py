@@ -5,10 +5,7 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 import pandas as pd
-import pytest
 from scipy import stats
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.naive_bayes import MultinomialNB
 from sklearn.utils.extmath import randomized_svd
 
 from isthmus.data._simulate_genome import CHROMOSOMES, LENGTHS, LINK_WINDOW, near_pairs
@@ -17,35 +14,11 @@ from isthmus.data.simulate import simulate
 SMALL = {"n_genes": 300, "n_peaks": 1500}
 
 
-def same_study(one: ad.AnnData, other: ad.AnnData) -> None:
-    """Bit for bit the same counts, and the same tables."""
-    assert one.X.dtype == other.X.dtype == np.float32
-    for part in ("data", "indices", "indptr"):
-        np.testing.assert_array_equal(getattr(one.X, part), getattr(other.X, part))
-    pd.testing.assert_frame_equal(one.obs, other.obs)
-    pd.testing.assert_frame_equal(one.var, other.var)
-    pd.testing.assert_frame_equal(one.uns["links"], other.uns["links"])
-
-
-def separability(study: ad.AnnData, labels: pd.Series, keep: np.ndarray | None = None) -> float:
-    """Balanced accuracy of multinomial naive Bayes, trained on the even and tested on the odd cells."""
-    keep = np.arange(study.n_obs) if keep is None else np.flatnonzero(keep)
-    train, test = keep[::2], keep[1::2]
-    model = MultinomialNB(fit_prior=False).fit(study.X[train], labels.iloc[train])
-    return balanced_accuracy_score(labels.iloc[test], model.predict(study.X[test]))
-
-
 def log_depth_normalised(study: ad.AnnData) -> np.ndarray:
     """Dense (cells, features)."""
     counts = study.X.toarray()
     depth = counts.sum(axis=1, keepdims=True)
     return np.log1p(counts * np.median(depth) / depth)
-
-
-@pytest.fixture(scope="module")
-def multiome() -> dict[str, ad.AnnData]:
-    """Enough cells to find again what was planted."""
-    return simulate(n_cells=2000, n_genes=1000, n_peaks=5000, negative_links=0.3, seed=3)
 
 
 # ---------------------------------------------------------------- genome and links
@@ -155,7 +128,7 @@ def test_lineage_is_continuous_and_seen_by_both_modalities() -> None:
         assert held_out_r2(modality, obs["pseudotime"].to_numpy()) > 0.7
 
 
-def test_branches_share_the_trunk_and_part_after_it() -> None:
+def test_branches_share_the_trunk_and_part_after_it(separability) -> None:
     study = simulate(n_cells=900, n_types=6, lineage="branching", n_batches=1, rare_types={"rare": 9}, **SMALL)
     obs = study["rna"].obs
     assert list(obs["branch"].cat.categories) == ["trunk", "branch1", "branch2", "none"]

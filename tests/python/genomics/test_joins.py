@@ -86,19 +86,6 @@ def test_pairs_are_sorted(random_intervals):
     assert np.all(np.diff(keys) > 0)
 
 
-def test_joins_agree_with_bioframe(random_intervals):
-    import bioframe
-
-    a, b = random_intervals(200, widest=300, length=5000), random_intervals(300, widest=20, length=5000)
-    tables = [
-        pd.DataFrame({"chrom": x.chrom.astype(str), "start": x.start, "end": x.end, "row": np.arange(len(x))})
-        for x in (a, b)
-    ]
-    theirs = bioframe.overlap(*tables, how="inner")
-    expected = sorted(zip(theirs["row"].astype(int), theirs["row_"].astype(int), strict=True))
-    assert [row[:2] for row in listed(overlap_join(a, b))] == expected
-
-
 @pytest.mark.parametrize("within", [-1, 0.5, 2 * 10**9, "far"])
 def test_a_distance_that_is_none_is_refused(refused, random_intervals, within):
     with refused(repr(within), "within"):
