@@ -14,14 +14,14 @@
 # @param verb Name of the verb: "fit", "project", "labels", "impute",
 #   "simulate", "read", "write", or "echo", which gives back what it gets.
 # @param study list(assays, main, obs, var, reducedDims, altExps), matrices
-#   genes x cells; or NULL for verbs without cells.
+#   genes x cells; or several of them, see .bundle; or NULL for verbs without cells.
 # @param params Named list of scalars, vectors and lists; NULL is not given.
 # @param transport "inprocess", "process" or NULL: the option, else a self-test.
 # @return Named list of plain R values: matrices (features x cells where they
 #   are assays, cells x dimensions where they are embeddings), data.frames,
 #   vectors, lists, studies.
 .callCore <- function(verb, study = NULL, params = list(), transport = NULL) {
-    if (!is.null(study)) .refuseStudy(study)
+    if (!is.null(study)) .refuseRequest(study)
     transport <- .chooseTransport(transport, study, params)
     params <- .paramsJson(params)
     reply <- switch(transport,

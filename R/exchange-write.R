@@ -12,7 +12,7 @@
         .refuseNoHdf5()
         file <- rhdf5::H5Fcreate(paste0(path, ".part"))
         node <- tryCatch(
-            .writeNode(.plainStudy(study, matrix = identity), .nodeFile(file)),
+            .writeNode(.plainRequest(study, matrix = identity), .nodeFile(file)),
             finally = rhdf5::H5Fclose(file)
         )
         file.rename(paste0(path, ".part"), path)

@@ -68,8 +68,11 @@
 
 # The part of the study that crosses: without our own notes.
 .crossing <- function(study) {
-    fields <- c("assays", "main", "obs", "var", "reducedDims", "altExps")
-    study[fields]
+    if (.isBundle(study)) {
+        study$studies <- lapply(study$studies, `[`, .studyFields)
+        return(study)
+    }
+    study[.studyFields]
 }
 
 .checkCells <- function(x) {

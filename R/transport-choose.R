@@ -51,7 +51,8 @@
 .realiseLimit <- 2e8
 
 .isOnDisk <- function(study) {
-    any(vapply(study$assays, function(x) {
+    assays <- unlist(lapply(.studiesOf(study), `[[`, "assays"), recursive = FALSE)
+    any(vapply(assays, function(x) {
         .isDelayed(x) && prod(dim(x)) > getOption("isthmus.realise", .realiseLimit)
     }, logical(1)))
 }

@@ -5,7 +5,7 @@
 .callInProcess <- function(verb, study, params) {
     session <- .pythonSession()
     on.exit(rm(list = ls(.bridge, all.names = TRUE), envir = .bridge))
-    if (!is.null(study)) assign("study", .plainStudy(study), envir = .bridge)
+    if (!is.null(study)) assign("study", .plainRequest(study), envir = .bridge)
     relay <- .messageRelay()
     status <- tryCatch(
         .fromPython(session$run(verb, params, relay$show)),

@@ -17,7 +17,10 @@ _TEACHING = (InputError, TrainingError)
 
 
 def call(
-    verb: str, study: AnnData | None, params: Mapping[str, Any], progress: Callable[[str], Any]
+    verb: str,
+    study: AnnData | Mapping[str, AnnData] | None,
+    params: Mapping[str, Any],
+    progress: Callable[[str], Any],
 ) -> tuple[Any, dict[str, Any]]:
     """Run a verb.
 
@@ -26,7 +29,7 @@ def call(
     verb
         Name of the verb, as in ``isthmus.bridge.verbs.VERBS``, or ``"echo"``.
     study
-        What it works on; ``None`` for verbs without cells.
+        What it works on, several by name for verbs of several modalities; ``None`` for verbs without cells.
     params
         Its settings; those that are ``None`` were not given.
     progress
@@ -75,7 +78,7 @@ def _verb(name: str) -> Callable[..., Any]:
 
 
 def echo(
-    study: AnnData | None = None,
+    study: AnnData | Mapping[str, AnnData] | None = None,
     *,
     progress: Callable[[str], Any],
     lines: list[str] | str = (),

@@ -3,7 +3,7 @@
 R writes a request, starts ``python -m isthmus.bridge FOLDER`` (or ``isthmus fit FOLDER``), reads the answer:
 
 =================  ======================================================================================
-``request.json``   ``format`` (1), ``verb``, ``params``, ``study`` (a node, or null)
+``request.json``   ``format`` (1), ``verb``, ``params``, ``study`` (a node of one study or several, or null)
 ``study.h5``       the data that the nodes of the request point to
 ``progress.txt``   one line for each message, appended while the verb runs
 ``result.json``    ``format``, ``status``, ``warnings``, ``result`` (a node)
@@ -33,7 +33,6 @@ import json
 import os
 import threading
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,6 @@ import h5py
 
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
-from isthmus.bridge import study as studies
 from isthmus.bridge import values
 from isthmus.bridge.dispatch import call, describe
 from isthmus.bridge.nodes import FileSink, tree_from
@@ -51,7 +49,7 @@ FORMAT = 1
 
 
 def read_request(folder: str | os.PathLike) -> tuple[str, Any, dict[str, Any]]:
-    """Verb, study (AnnData or ``None``) and settings of an exchange folder.
+    """Verb, study (AnnData, a dict of several, or ``None``) and settings of an exchange folder.
 
     Raises
     ------
@@ -71,12 +69,12 @@ def read_request(folder: str | os.PathLike) -> tuple[str, Any, dict[str, Any]]:
             f"format {request.get('format')}",
             "use the same version of isthmus in R and Python",
         )
-    study = None
+    tree = None
     if request.get("study") is not None:
-        with h5py.File(folder / "study.h5") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # AnnData's advice on names is not for users of R
-            study = studies.assemble(values.parts_from(tree_from(request["study"], file)))
-    return request["verb"], study, request.get("params") or {}
+        with h5py.File(folder / "study.h5") as file:
+            tree = tree_from(request["study"], file)
+    study, tables = values.request_from(tree)
+    return request["verb"], study, {**(request.get("params") or {}), **tables}
 
 
 def serve(folder: str | os.PathLike) -> int:

@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -210,7 +209,6 @@ def run(verb: str, params: str, progress: Callable[[str], Any]) -> str:
         JSON status of :func:`isthmus.bridge.dispatch.call`.
     """
     from isthmus.bridge import rvalues, values
-    from isthmus.bridge import study as studies
     from isthmus.bridge.dispatch import call, describe
 
     def relay(line: str) -> None:
@@ -218,13 +216,11 @@ def run(verb: str, params: str, progress: Callable[[str], Any]) -> str:
             raise Unwind
 
     bridge = _environment()
-    study = None
+    tree = study = None
     try:
-        if "study" in bridge:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # AnnData's advice on names is not for users of R
-                study = studies.assemble(values.parts_from(rvalues.tree_in(bridge["study"])))
-        result, status = call(verb, study, json.loads(params), relay)
+        tree = rvalues.tree_in(bridge["study"]) if "study" in bridge else None
+        study, tables = values.request_from(tree)
+        result, status = call(verb, study, {**json.loads(params), **tables}, relay)
         if status["status"] == "ok":
             bridge["result"] = values.emit(result, rvalues.RSink())
         return json.dumps(status)
@@ -234,7 +230,7 @@ def run(verb: str, params: str, progress: Callable[[str], Any]) -> str:
         return json.dumps({"status": "error", "error": describe(error), "warnings": []})
     finally:
         # AnnData is full of reference cycles: without this the views, and the R objects they own, would stay.
-        study = result = None
+        tree = study = result = None
         gc.collect()
 
 

@@ -7,6 +7,7 @@ Outwards :func:`emit` tells a carrier, its *sink*, what to build. So both transp
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -75,6 +76,21 @@ def parts_from(tree: Mapping[str, Any]) -> studies.Parts:
         reduced,
         {name: parts_from(other) for name, other in (tree["altExps"] or {}).items()},
     )
+
+
+def request_from(tree: Mapping[str, Any] | None) -> tuple[ad.AnnData | dict[str, ad.AnnData] | None, dict[str, Any]]:
+    """What a call brings: one study, several by name, or none; and tables, which are settings of the verb.
+
+    A tree of several has ``studies``, a named list of them, and ``tables``, a named list of tables.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # AnnData's advice on names is not for users of R
+        if tree is None:
+            return None, {}
+        if "studies" not in tree:
+            return studies.assemble(parts_from(tree)), {}
+        several = {name: studies.assemble(parts_from(one)) for name, one in tree["studies"].items()}
+    return several, {name: frame_from(table) for name, table in (tree["tables"] or {}).items()}
 
 
 # ---- outwards -------------------------------------------------------------------------------------------

@@ -79,6 +79,24 @@ def test_a_study_comes_back_equal(tmp_path: Path, rng) -> None:
     assert decode(tree["params"]["setting"])[0] == 1
 
 
+def test_several_studies_come_back_equal_and_tables_are_settings(tmp_path: Path, rng) -> None:
+    given = {"rna": study(rng), "atac": study(rng, cells=7 * 2, features=5)}
+    table = {"names": ["1", "2"], "columns": {"gene_name": ["a", None], "start": np.array([1.0, 3e9])}}
+    with h5py.File(tmp_path / "study.h5", "w") as file:
+        node = values.emit({"studies": given, "tables": {"genes": table}}, FileSink(file))
+    request = {"format": 1, "verb": "echo", "params": {"setting": 1}, "study": node}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    verb, back, params = exchange.read_request(tmp_path)
+    assert (verb, list(back), params["setting"]) == ("echo", ["rna", "atac"], 1)
+    for name, one in given.items():
+        np.testing.assert_array_equal(back[name].X.toarray(), one.X.toarray())
+        assert back[name].obs_names.equals(one.obs_names)
+    assert params["genes"]["gene_name"].tolist() == ["a", None]
+    assert params["genes"]["start"].tolist() == [1.0, 3e9]
+    assert exchange.serve(tmp_path) == 0
+    assert list(read_result(tmp_path)["result"]["study"]) == ["rna", "atac"]
+
+
 @pytest.mark.parametrize("length", [0, 1, 3, 200])
 def test_vectors_of_every_kind_and_length(tmp_path: Path, length: int) -> None:
     whole = np.resize(np.array([1, NA_INTEGER, 2], dtype=np.int32), length)
