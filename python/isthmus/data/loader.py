@@ -37,8 +37,9 @@ class SparseLoader:
         Permute the cells each epoch (by ``seed`` and the epoch's number) and drop the incomplete mini-batch.
     beside
         Further values at the entries of ``x``, by name, such as ``"counts"``; each as long as ``x.data``.
-    label
-        (cells,) int64 codes of cell types, -1 where not known.
+    cells
+        What else a mini-batch says of each cell, by the names of :class:`Batch`: ``label``, ``representation``,
+        ``weight``. Arrays along all cells.
     rank, world
         Which part of each epoch this process serves, of how many.
     """
@@ -50,7 +51,7 @@ class SparseLoader:
     shuffle: bool = False
     seed: int = 0
     beside: dict[str, np.ndarray] = field(default_factory=dict)
-    label: np.ndarray | None = None
+    cells: dict[str, np.ndarray] = field(default_factory=dict)
     rank: int = 0
     world: int = 1
 
@@ -73,7 +74,10 @@ class SparseLoader:
         order = self.rows
         if self.shuffle:
             order = np.random.default_rng([self.seed, number]).permutation(order)
-        order = order[self.rank :: self.world][: len(self) * self.batch_size]
+        yield from self.serve(order[self.rank :: self.world][: len(self) * self.batch_size])
+
+    def serve(self, order: np.ndarray) -> Iterator[Batch]:
+        """Mini-batches of the cells in ``order``."""
         for start in range(0, len(order), BATCHES_PER_BLOCK * self.batch_size):
             yield from self._block(order[start : start + BATCHES_PER_BLOCK * self.batch_size])
 
@@ -81,9 +85,8 @@ class SparseLoader:
         """Check sum of the cells and their order: loaders with the same one serve the same mini-batches."""
         digest = hashlib.sha256()
         order = np.array([self.batch_size, self.shuffle, self.seed, self.world])
-        label = self.batch[:0] if self.label is None else self.label
         entries = (self.x.data, self.x.indices, self.x.indptr, *self.beside.values())
-        for part in (*entries, self.batch, self.rows, order, label):
+        for part in (*entries, self.batch, self.rows, order, *self.cells.values()):
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
@@ -99,14 +102,14 @@ class SparseLoader:
         )
         covariate = torch.from_numpy(self.batch[order])
         index = torch.from_numpy(order.astype(np.int64))
-        label = None if self.label is None else torch.from_numpy(self.label[order])
+        facts = {name: torch.from_numpy(array[order]) for name, array in self.cells.items()}
         for start in range(0, len(order), self.batch_size):
             part = slice(start, min(start + self.batch_size, len(order)))
             cells = rows.rows(part.start, part.stop)
             first, last = int(block.indptr[part.start]), int(block.indptr[part.stop])
             others = {name: cells.with_values(torch.from_numpy(v[first:last])) for name, v in values.items()}
-            types = None if label is None else label[part]
-            yield Batch({"x": cells, **others}, covariate[part], index[part], label=types)
+            told = {name: tensor[part] for name, tensor in facts.items()}
+            yield Batch({"x": cells, **others}, covariate[part], index[part], **told)
 
     def _with_values(self, values: np.ndarray) -> sp.csr_matrix:
         """A matrix of other values at the entries of ``x``."""

@@ -104,7 +104,7 @@ class Pipeline:
         """
         depth = DepthNormalise.fit(study.x, study.values)
         everything = np.ones(study.n_features, dtype=bool)
-        logged = _log_normalise(study.x, study, depth, everything)
+        logged = log_normalise(study.x, study, depth, everything)
         chosen = _choose(logged, study, profile, n_features, features)
         selected = _stretch(logged[:, chosen], scaling)
         scale = MaxAbs.fit(selected, study.batch, len(study.batches), scaling)
@@ -141,7 +141,7 @@ class Pipeline:
         in_universe = Alignment.of(query.features, self.universe)
         logged = sp.vstack(
             [
-                _log_normalise(alignment.take(block), query, self.depth, in_universe.found, in_universe.position, block)
+                log_normalise(alignment.take(block), query, self.depth, in_universe.found, in_universe.position, block)
                 for block in _blocks(query.x)
             ],
             format="csr",
@@ -213,7 +213,7 @@ def _blocks(x: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
         )
 
 
-def _log_normalise(
+def log_normalise(
     x: sp.csr_matrix,
     study: Study,
     depth: DepthNormalise,

@@ -132,7 +132,7 @@ class SCDREAMER(Model):
         hidden = self.encoder(batch.x, seen)
         q = self.latent(hidden)
         z = q.rsample()
-        log_library, kl_library = self._library(hidden, batch.modalities["counts"])
+        log_library, kl_library = self._library(hidden, batch.values["counts"])
         h = self.decoder(z, batch.covariate)
         half = -(-len(batch) // 2)
         some = batch.x.rows(0, half)
@@ -140,7 +140,7 @@ class SCDREAMER(Model):
         real, generated = self.discriminator(some), self.discriminator(torch.sigmoid(self.generator(h[:half])))
         return self._with_prior(
             batch, q, z,
-            reconstruction=self.counts.nll(batch.modalities["counts"], h, log_library).mean(),
+            reconstruction=self.counts.nll(batch.values["counts"], h, log_library).mean(),
             kl=kl_library.mean(),
             consistency=(z[:half] - masked).square().sum(dim=1).mean(),
             bhattacharyya=bhattacharyya(real, generated),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.nn.conditional import SLOPE
+from isthmus.nn.conditional import SLOPE, hidden_layer
 from isthmus.nn.linear import SparseLinear
 from isthmus.nn.sparse import SparseRows
 
@@ -49,6 +50,35 @@ class Discriminator(nn.Module):
     def forward(self, x: SparseRows | Tensor) -> Tensor:
         """(cells,) positive scores of (cells, features)."""
         return F.softplus(self.rest(self.first(x)).float()).squeeze(1)
+
+
+class ModalityDiscriminator(nn.Module):
+    """Guesses the modality of a cell from its embedding.
+
+    Parameters
+    ----------
+    n_latent, n_modalities, n_hidden, n_layers
+        Sizes.
+    dropout
+        Share of hidden units left out in training.
+    n_batches
+        Batches that it is told; 0 = none.
+    """
+
+    def __init__(
+        self, n_latent: int, n_modalities: int, n_hidden: int, n_layers: int, dropout: float, n_batches: int = 0
+    ) -> None:
+        super().__init__()
+        self.n_batches = n_batches
+        widths = [n_latent + n_batches, *[n_hidden] * n_layers]
+        hidden = [hidden_layer(a, b, dropout) for a, b in pairwise(widths)]
+        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], n_modalities))
+
+    def forward(self, u: Tensor, truth: Tensor, batch: Tensor | None = None) -> Tensor:
+        """(cells,) cross-entropy of the modality ``truth``, in nats."""
+        if batch is not None:
+            u = torch.cat([u, F.one_hot(batch, self.n_batches).to(u.dtype)], dim=1)
+        return F.cross_entropy(self.layers(u).float(), truth, reduction="none")
 
 
 def bhattacharyya(u: Tensor, v: Tensor) -> Tensor:

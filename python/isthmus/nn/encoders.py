@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isthmus.nn.conditional import SLOPE, GaussianHead
 from isthmus.nn.gaussian import Gaussian
 from isthmus.nn.linear import SparseLinear
 from isthmus.nn.sparse import SparseRows
@@ -99,3 +101,32 @@ class GaussianEncoder(nn.Module):
         scale = self.norm.weight * torch.rsqrt(moments.variance + self.norm.eps)  # (groups, hidden)
         shift = self.norm.bias - moments.mean * scale
         return h * scale[group] + shift[group]
+
+
+class RepresentationEncoder(nn.Module):
+    """``q(u | r)`` of a dense representation: layers of linear, leaky ReLU, batch norm and dropout, then a Gaussian.
+
+    Parameters
+    ----------
+    n_inputs, n_hidden, n_latent
+        Widths.
+    n_layers
+        Hidden layers.
+    dropout
+        Share of hidden units left out in training.
+    """
+
+    def __init__(self, n_inputs: int, n_hidden: int, n_latent: int, n_layers: int, dropout: float) -> None:
+        super().__init__()
+        widths = [n_inputs, *[n_hidden] * n_layers]
+        self.hidden = nn.Sequential(
+            *(
+                nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(SLOPE), nn.BatchNorm1d(b), nn.Dropout(dropout))
+                for a, b in pairwise(widths)
+            )
+        )
+        self.head = GaussianHead(widths[-1], n_latent)
+
+    def forward(self, r: Tensor) -> Gaussian:
+        """Encode (cells, inputs)."""
+        return self.head(self.hidden(r))

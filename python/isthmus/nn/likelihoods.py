@@ -36,7 +36,7 @@ def bernoulli_nll(x: SparseRows, logits: Tensor) -> Tensor:
     return zeros.index_add(0, x.row, -ones)
 
 
-def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
+def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, group: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of counts under negative binomials with mean m and inverse dispersion theta.
 
     A zero costs ``c = theta ln(1 + m / theta)``, which is dense; ``lgamma`` is needed at the non-zero entries only.
@@ -48,17 +48,21 @@ def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor) -> Tensor:
     log_mean
         (cells, features) ln m.
     log_theta
-        (features,) ln theta.
+        (features,) ln theta, or (groups, features).
+    group
+        (cells,) which row of ``log_theta`` each cell has; None = there is one for all.
 
     Returns
     -------
     torch.Tensor
         (cells,) nats, summed over features.
     """
-    return _CountNll.apply(log_mean.float(), log_theta.float(), None, x)
+    return _CountNll.apply(log_mean.float(), log_theta.float(), None, x, group)
 
 
-def zinb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits: Tensor) -> Tensor:
+def zinb_nll(
+    x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits: Tensor, group: Tensor | None = None
+) -> Tensor:
     """Negative log-likelihood of counts under zero-inflated negative binomials.
 
     With c the cost of a zero under the negative binomial and p = sigmoid(l) the probability of a dropout, a zero costs
@@ -67,7 +71,7 @@ def zinb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits:
 
     Parameters
     ----------
-    x, log_mean, log_theta
+    x, log_mean, log_theta, group
         As in :func:`nb_nll`.
     dropout_logits
         (cells, features) l.
@@ -77,7 +81,7 @@ def zinb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits:
     torch.Tensor
         (cells,) nats, summed over features.
     """
-    return _CountNll.apply(log_mean.float(), log_theta.float(), dropout_logits.float(), x)
+    return _CountNll.apply(log_mean.float(), log_theta.float(), dropout_logits.float(), x, group)
 
 
 class _CountNll(torch.autograd.Function):
@@ -88,21 +92,31 @@ class _CountNll(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, log_mean: Tensor, log_theta: Tensor, logits: Tensor | None, x: SparseRows) -> Tensor:
-        theta, odds = log_theta.exp(), log_mean - log_theta  # odds: ln(m / theta)
+    def forward(
+        ctx: Any, log_mean: Tensor, log_theta: Tensor, logits: Tensor | None, x: SparseRows, group: Tensor | None
+    ) -> Tensor:
+        by_cell = log_theta if group is None else log_theta.index_select(0, group)
+        theta, odds = by_cell.exp(), log_mean - by_cell  # odds: ln(m / theta)
         cost = F.softplus(odds).mul_(theta)
         zeros, slopes = _zeros(odds, theta, cost, logits)
-        at = _entries(x, odds, log_theta, None if logits is None else x.at_entries(logits))
+        place = x.indices if group is None else group[x.row] * x.n_features + x.indices  # of each entry's theta
+        at = _entries(x, odds, log_theta.reshape(-1), place, None if logits is None else x.at_entries(logits))
         for slope, right in zip(slopes, at.slopes, strict=True):
             slope.view(-1).index_copy_(0, x.entry, right)
         ctx.save_for_backward(*slopes)
+        ctx.group, ctx.groups = group, len(log_theta)
         return zeros.index_add_(0, x.row, at.excess)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         d_mean, d_theta, *d_logits = ctx.saved_tensors
         each = slope[:, None]
-        return each * d_mean, slope @ d_theta, each * d_logits[0] if d_logits else None, None
+        if ctx.group is None:
+            to_theta = slope @ d_theta
+        else:
+            cells = F.one_hot(ctx.group, ctx.groups).to(slope.dtype)  # (cells, groups)
+            to_theta = (cells * each).T @ d_theta
+        return each * d_mean, to_theta, each * d_logits[0] if d_logits else None, None, None
 
 
 class _AtEntries(NamedTuple):
@@ -126,12 +140,13 @@ def _zeros(odds: Tensor, theta: Tensor, cost: Tensor, logits: Tensor | None) -> 
     return zeros, [d_mean, d_theta, counted.sub_(against.sigmoid_())]
 
 
-def _entries(x: SparseRows, odds: Tensor, log_theta: Tensor, logits: Tensor | None) -> _AtEntries:
-    """Cost and slopes of the counts; ``logits`` are those at the entries."""
+def _entries(
+    x: SparseRows, odds: Tensor, log_theta: Tensor, place: Tensor, logits: Tensor | None
+) -> _AtEntries:  # fmt: skip
+    """Cost and slopes of the counts; each has its ln theta at ``place``; ``logits`` are those at the entries."""
     k, odds = x.values, x.at_entries(odds)
     theta = log_theta.exp()
-    by_feature = torch.stack([theta, torch.lgamma(theta), torch.digamma(theta)]).index_select(1, x.indices)
-    theta, lgamma, digamma = by_feature
+    theta, lgamma, digamma = torch.stack([theta, torch.lgamma(theta), torch.digamma(theta)]).index_select(1, place)
     cost, share = F.softplus(odds) * theta, odds.sigmoid()
     excess = lgamma - torch.lgamma(k + theta) + torch.lgamma(k + 1.0) - k * F.logsigmoid(odds)
     missing = k * (1.0 - share) - theta * share

@@ -13,7 +13,7 @@ from isthmus.data.study import VALUES
 
 @dataclass(frozen=True)
 class Settings:
-    """Arguments of every verb for one modality that decide the numbers; a system adds its own.
+    """Arguments of every verb that decide the numbers; a system adds its own.
 
     Attributes
     ----------
@@ -24,13 +24,11 @@ class Settings:
     """
 
     WORDS: ClassVar[dict[str, tuple]] = {
-        "values": VALUES,
         "schedule": ("cosine", "constant"),
         "early_stopping": (True, False),
         "compile": (True, False, "auto"),
     }
     BOUNDS: ClassVar[dict[str, tuple[float, float]]] = {
-        "n_features": (1, float("inf")),
         "n_latent": (1, float("inf")),
         "n_hidden": (1, float("inf")),
         "max_epochs": (1, float("inf")),
@@ -41,12 +39,6 @@ class Settings:
         "seed": (0, 2**32 - 1),
     }
 
-    batch_key: str | None
-    layer: str | None
-    values: str
-    n_features: int | None
-    features: list[str] | None
-    scaling: str
     n_latent: int
     n_hidden: int
     max_epochs: int | None
@@ -84,8 +76,6 @@ class Settings:
             raise InputError(
                 "key_added to be a word without '/'", f"{self.key_added!r}", "name the stem of the keys to write"
             )
-        if isinstance(self.features, str):
-            raise InputError("a list of names of features", f"the text {self.features!r}", "put the names into a list")
 
     def plain(self) -> Self:
         """The same with Python's own numbers, whatever NumPy or R gave: they go into JSON and h5ad files."""
@@ -94,7 +84,32 @@ class Settings:
         numbers = {
             name: kinds[kind](value) for name, (kind, value) in given.items() if kind in kinds and value is not None
         }
-        features = None if self.features is None else [str(name) for name in self.features]
         compile = "auto" if isinstance(self.compile, str) else bool(self.compile)
         devices = self.devices if isinstance(self.devices, str) else int(self.devices)
-        return replace(self, **numbers, features=features, compile=compile, devices=devices)
+        return replace(self, **numbers, compile=compile, devices=devices)
+
+
+@dataclass(frozen=True)
+class SingleSettings(Settings):
+    """Arguments of every verb for one modality."""
+
+    WORDS: ClassVar = {**Settings.WORDS, "values": VALUES}
+    BOUNDS: ClassVar = {**Settings.BOUNDS, "n_features": (1, float("inf"))}
+
+    batch_key: str | None
+    layer: str | None
+    values: str
+    n_features: int | None
+    features: list[str] | None
+    scaling: str
+
+    def check(self) -> None:
+        """Also that features are a list."""
+        super().check()
+        if isinstance(self.features, str):
+            raise InputError("a list of names of features", f"the text {self.features!r}", "put the names into a list")
+
+    def plain(self) -> Self:
+        """Also the names of features."""
+        features = None if self.features is None else [str(name) for name in self.features]
+        return replace(super().plain(), features=features)

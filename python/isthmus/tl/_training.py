@@ -47,7 +47,8 @@ def run_training(
     fraction = settings.validation_fraction if settings.early_stopping else 0.0
     rows, held_out = split_validation(batch, fraction, settings.seed)
     size = min(settings.batch_size, len(rows))
-    cells = {"beside": {"counts": prepared.counts.data} if network.needs_counts else {}, "label": label}
+    beside = {"counts": prepared.counts.data} if network.needs_counts else {}
+    cells = {"beside": beside, "cells": {} if label is None else {"label": label}}
     loader = SparseLoader(prepared.x, batch, rows, size, shuffle=True, seed=settings.seed, **cells)
     validation = SparseLoader(prepared.x, batch, held_out, HELD_OUT_AT_ONCE, **cells) if len(held_out) else None
     run = Options(

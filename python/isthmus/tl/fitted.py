@@ -112,15 +112,21 @@ class FittedModel(ABC):
         InputError
             If the labels do not fit the reference cells.
         """
+        return self._vote(query, labels, (self.cells, self.latent), k, unknown_below, key_added, settings)
+
+    def _vote(
+        self, query: AnnData, labels: pd.Series | Sequence, voters: tuple[pd.Index, np.ndarray], k: int,
+        unknown_below: float, key_added: str | None, settings: dict[str, Any],
+    ) -> pd.DataFrame:  # fmt: skip
+        """Label query cells by the nearest of some reference cells, given by their names and embedding."""
         check_number(k, "k", 1, whole=True)
         check_number(unknown_below, "unknown_below", 0.0, 1.0)
         key = key_added or self.settings["key_added"]
-        known = align_labels(labels, self.cells)
-        voters = known.notna().to_numpy()
+        cells, latent = voters
+        known = align_labels(labels, cells)
+        has = known.notna().to_numpy()
         z = self._embedding_of(query, key, settings)
-        label, confidence = nearest_labels(
-            self.latent[voters], known[voters].astype(str).to_numpy(), z, k, unknown_below
-        )
+        label, confidence = nearest_labels(latent[has], known[has].astype(str).to_numpy(), z, k, unknown_below)
         query.obs[f"{key}_label"] = pd.Categorical(label)
         query.obs[f"{key}_confidence"] = confidence
         return pd.DataFrame({"label": label, "confidence": confidence}, index=query.obs_names)

@@ -19,7 +19,7 @@ from isthmus.models import SCALEX
 from isthmus.tl._inference import choose_moments, encode, mean_by_batch, moments_of_batches, nats_of_means
 from isthmus.tl._matching import find_anchors
 from isthmus.tl._scalex import STATISTICS, Scalex
-from isthmus.tl._settings import Settings
+from isthmus.tl._settings import SingleSettings
 from isthmus.tl._training import run_training
 from isthmus.tl.fitted import new_manifest
 from isthmus.train.devices import randomness
@@ -43,15 +43,15 @@ N_FEATURES = {"rna": 2000, "atac": 30_000}
 
 
 @dataclass(frozen=True)
-class ScalexSettings(Settings):
+class ScalexSettings(SingleSettings):
     """All arguments of :func:`scalex` that decide the numbers."""
 
     WORDS: ClassVar = {
-        **Settings.WORDS, "profile": PROFILES, "scaling": ("batch", "global"), "statistics": STATISTICS,
+        **SingleSettings.WORDS, "profile": PROFILES, "scaling": ("batch", "global"), "statistics": STATISTICS,
         "start": ("mean", "zero"),
     }  # fmt: skip
     BOUNDS: ClassVar = {
-        **Settings.BOUNDS, "feature_dropout": (0.0, 0.95), "kl_weight": (0.0, float("inf")),
+        **SingleSettings.BOUNDS, "feature_dropout": (0.0, 0.95), "kl_weight": (0.0, float("inf")),
         "weight_decay": (0.0, float("inf")),
     }  # fmt: skip
 

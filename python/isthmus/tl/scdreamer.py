@@ -19,7 +19,7 @@ from isthmus.data.pipeline import SCALINGS
 from isthmus.data.study import obs_column, warn_single_batch
 from isthmus.nn.counts import LIKELIHOODS
 from isthmus.tl._scdreamer import Scdreamer, encode, make_network
-from isthmus.tl._settings import Settings
+from isthmus.tl._settings import SingleSettings
 from isthmus.tl._training import run_training
 from isthmus.tl.fitted import new_manifest
 from isthmus.train.devices import randomness
@@ -44,15 +44,15 @@ COLLAPSED = 1e-4  # an adversary that is nearer to chance than this has nothing 
 
 
 @dataclass(frozen=True)
-class ScdreamerSettings(Settings):
+class ScdreamerSettings(SingleSettings):
     """All arguments of :func:`scdreamer` that decide the numbers."""
 
     WORDS: ClassVar = {
-        **Settings.WORDS, "scaling": SCALINGS, "target": ("counts", "input"), "likelihood": LIKELIHOODS,
+        **SingleSettings.WORDS, "scaling": SCALINGS, "target": ("counts", "input"), "likelihood": LIKELIHOODS,
         "library": ("observed", "learned"), "labels_in_prior": ("known", "predicted"), "values": ("counts",),
     }  # fmt: skip
     BOUNDS: ClassVar = {
-        **Settings.BOUNDS, "dropout": (0.0, 0.95), "mask": (0.0, 0.95), "batch_dropout": (0.0, 1.0),
+        **SingleSettings.BOUNDS, "dropout": (0.0, 0.95), "mask": (0.0, 0.95), "batch_dropout": (0.0, 1.0),
         "kl_warm_up": (0.0, 1.0), "batch_warm_up": (0.0, 1.0), "adversary_rate": (0.0, 1e3),
         "n_hidden_adversary": (1, math.inf),
         **{f"{n}_weight": (0.0, math.inf) for n in ("kl", "consistency", "bhattacharyya", "batch", "labels")},
@@ -198,10 +198,8 @@ def label_codes(adata: AnnData, labels_key: str | None) -> tuple[Categories | No
     """Cell types and their (cells,) codes, -1 where missing; None without a column."""
     if labels_key is None:
         return None, None
-    column = obs_column(
-        adata, labels_key, "a column of obs with the cell types", "name one of these columns, or leave the labels out"
-    )
-    known = ~(column.isna() | column.astype(str).isin(MISSING)).to_numpy()
+    column = known_labels(adata, labels_key)
+    known = column.notna().to_numpy()
     if column[known].nunique() < 2:
         raise InputError(
             f"at least two cell types in column '{labels_key}'",
@@ -212,6 +210,14 @@ def label_codes(adata: AnnData, labels_key: str | None) -> tuple[Categories | No
     code = np.full(len(column), -1, dtype=np.int64)
     code[known] = labels.encode(column[known], "label")
     return labels, code
+
+
+def known_labels(adata: AnnData, labels_key: str) -> pd.Series:
+    """A column of cell types; NaN where a word says that the type is not known."""
+    column = obs_column(
+        adata, labels_key, "a column of obs with the cell types", "name one of these columns, or leave the labels out"
+    )
+    return column.where(~column.astype(str).isin(MISSING))
 
 
 def fit(

@@ -11,6 +11,7 @@ from torch import nn
 from isthmus.data.batch import Batch
 from isthmus.train.losses import Losses
 from isthmus.train.phases import Phase
+from isthmus.train.schedules import Clock
 
 
 class Model(nn.Module, ABC):
@@ -31,6 +32,9 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def phases(self) -> Sequence[Phase]:
         """Who moves which parameters to minimise what."""
+
+    def at(self, clock: Clock) -> None:
+        """Called before every step, for what changes in the forward pass with time."""
 
     def forward(self, batch: Batch) -> Losses:
         """The losses: what Fabric wraps and the compiler compiles."""

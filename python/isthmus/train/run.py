@@ -85,6 +85,7 @@ class Run:
 
     def train_step(self, batch: Batch) -> None:
         """One forward pass, then the gradient and the step of every phase that acts."""
+        self.model.at(self.clock)
         losses = self.forward(batch)
         acting = [(p, o) for p, o in zip(self.phases, self.optimizers, strict=True) if p.acts(self.clock)]
         for _, optimizer in acting:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 
 from isthmus.data import Batch
+from isthmus.data.batch import JointBatch
 from isthmus.nn import SparseRows
 
 
@@ -18,13 +19,17 @@ def test_x_is_what_the_encoder_sees():
 
 
 def test_moving_keeps_every_part():
-    mask = torch.tensor([True, False])
-    label = torch.tensor([-1, 2])
-    batch = Batch({"x": rows(2)}, torch.tensor([1, 0]), torch.tensor([5, 3]), {"x": mask}, label).to(
-        torch.device("cpu")
-    )
-    assert batch.label.tolist() == [-1, 2]
-    assert batch.covariate.tolist() == [1, 0]
-    assert batch.index.tolist() == [5, 3]
-    assert batch.present["x"].tolist() == [True, False]
-    assert batch.x.dense.tolist() == [[1, 0, 0], [1, 0, 0]]
+    facts = {
+        "label": torch.tensor([-1, 2]),
+        "representation": torch.tensor([[1.0], [2.0]]),
+        "weight": torch.tensor([0.5, 1.5]),
+    }
+    batch = Batch({"x": rows(2)}, torch.tensor([1, 0]), torch.tensor([5, 3]), **facts)
+    joint = JointBatch({"rna": batch}, {"rna": torch.tensor([True, False])}).to(torch.device("cpu"))
+    moved = joint.parts["rna"]
+    assert len(joint) == 2
+    assert joint.present["rna"].tolist() == [True, False]
+    assert all(getattr(moved, name).tolist() == tensor.tolist() for name, tensor in facts.items())
+    assert moved.covariate.tolist() == [1, 0]
+    assert moved.index.tolist() == [5, 3]
+    assert moved.x.dense.tolist() == [[1, 0, 0], [1, 0, 0]]

@@ -96,7 +96,7 @@ def test_the_encoder_is_told_the_batch_or_not(network, batch):
     assert not torch.allclose(told, network.encode(batch.x, other).mean)
     free = seeded(lambda: SCDREAMER(FEATURES, [8, 8, 4], **{**QUIET, "batch_dropout": 1.0}))
     free.load_state_dict(network.state_dict())
-    moved = Batch(batch.modalities, other, batch.index)
+    moved = Batch(batch.values, other, batch.index)
     torch.testing.assert_close(losses(free, batch).kl, losses(free, moved).kl)  # the encoder's share of the loss
 
 
@@ -110,13 +110,13 @@ def test_a_learned_library_has_its_own_divergence(batch):
     hidden = learned.encoder(batch.x, batch.covariate)
     q = learned.log_library(hidden)
     slow = kl_divergence(Normal(q.mean, (q.log_variance / 2).exp()), Normal(2.0, math.sqrt(0.3)))
-    _, kl = learned._library(hidden, batch.modalities["counts"])
+    _, kl = learned._library(hidden, batch.values["counts"])
     torch.testing.assert_close(kl, slow.sum(dim=1))
 
 
 def test_an_observed_library_is_the_sum_of_the_counts(network, batch):
-    library, kl = network._library(torch.zeros(CELLS, 8), batch.modalities["counts"])
-    torch.testing.assert_close(library.exp().squeeze(1), batch.modalities["counts"].dense.sum(dim=1))
+    library, kl = network._library(torch.zeros(CELLS, 8), batch.values["counts"])
+    torch.testing.assert_close(library.exp().squeeze(1), batch.values["counts"].dense.sum(dim=1))
     assert (kl == 0).all()
 
 
