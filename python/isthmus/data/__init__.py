@@ -7,6 +7,7 @@ from isthmus.data.batch import Batch
 from isthmus.data.categories import Categories
 from isthmus.data.loader import SparseLoader, split_validation
 from isthmus.data.pipeline import Pipeline, Prepared
+from isthmus.data.reductions import Lsi, Pca
 from isthmus.data.simulate import simulate
 from isthmus.data.study import Study, from_anndata
 
@@ -15,6 +16,8 @@ __all__ = [
     "Batch",
     "Categories",
     "Coverage",
+    "Lsi",
+    "Pca",
     "Pipeline",
     "Prepared",
     "SparseLoader",
