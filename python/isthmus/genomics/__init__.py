@@ -1,4 +1,4 @@
-"""Positions on a genome, joins between them, and the guidance graphs that GLUE is trained on."""
+"""Positions on a genome, joins between them, guidance graphs, and the regulatory links and targets found with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from isthmus.genomics.graph import GuidanceGraph
 from isthmus.genomics.guidance import guidance_graph
 from isthmus.genomics.intervals import Intervals
 from isthmus.genomics.joins import Pairs, distance_join, overlap_join
+from isthmus.genomics.links import link_table, write_bedpe
+from isthmus.genomics.targets import tf_rankings, tf_targets
 
 __all__ = [
     "GuidanceGraph",
@@ -14,6 +16,10 @@ __all__ = [
     "Pairs",
     "distance_join",
     "guidance_graph",
+    "link_table",
     "overlap_join",
     "promoter_enrichment",
+    "tf_rankings",
+    "tf_targets",
+    "write_bedpe",
 ]

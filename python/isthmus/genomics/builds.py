@@ -99,7 +99,7 @@ def match_styles(moving: Intervals, fixed: Intervals, harmonise: bool, what: str
     if not len(moving) or not len(fixed):
         return moving
     plain = _share_on(fixed, moving.chrom)
-    renamed = _in_style(moving, fixed) if plain < 0.5 else moving
+    renamed = in_style(moving, fixed) if plain < 0.5 else moving
     better = _share_on(fixed, renamed.chrom) > plain
     if better and harmonise:
         warnings.warn(
@@ -118,7 +118,8 @@ def match_styles(moving: Intervals, fixed: Intervals, harmonise: bool, what: str
     return moving
 
 
-def _in_style(moving: Intervals, fixed: Intervals) -> Intervals:
+def in_style(moving: Intervals, fixed: Intervals) -> Intervals:
+    """``moving`` with chromosomes called as in ``fixed``; those that it lacks keep their names."""
     target = {_bare(name): name for name in reversed(list(_used(fixed)))}
     names = [target.get(_bare(name), name) for name in moving.chrom.categories]
     chrom = pd.Categorical(np.array(names, dtype=object)[moving.chrom.codes])

@@ -16,6 +16,7 @@ import pandas as pd
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_unique
+from isthmus.genomics import _places, _state
 from isthmus.genomics._arrays import read_only
 from isthmus.genomics._corrupt import replace_edges
 from isthmus.genomics._edges import (
@@ -26,6 +27,7 @@ from isthmus.genomics._edges import (
     reached,
     warn_parallel,
 )
+from isthmus.genomics.decoys import decoy_edges
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +51,15 @@ class GuidanceGraph:
         (edges,) float32 in (0, 1].
     closed
         Whether reverse edges and self loops are in the table.
+    positions
+        Where the features lie, if that is known: a table indexed as ``features`` with chrom, start, end (0-based and
+        half-open; missing where not known) and strand (``+``, ``-``, or ``.`` where not known).
 
     Raises
     ------
     InputError
         If a name stands twice, there is no edge, an edge leads to no feature or (unless ``closed``) from a feature
-        to itself, a sign is not 1 or -1, or a weight is outside (0, 1].
+        to itself, a sign is not 1 or -1, a weight is outside (0, 1], or positions are not those of the features.
     """
 
     features: pd.Index
@@ -64,6 +69,7 @@ class GuidanceGraph:
     sign: np.ndarray
     weight: np.ndarray
     closed: bool = False
+    positions: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         set_part = object.__setattr__  # the record is frozen for everyone else
@@ -74,6 +80,8 @@ class GuidanceGraph:
             set_part(self, part, read_only(np.asarray(getattr(self, part), dtype=kind)))
         check_edges(self.features, self.modality, self.source, self.target, self.sign, self.weight, self.closed)
         set_part(self, "sign", read_only(self.sign.astype(np.int8)))  # only now: 1.5 must not become 1
+        if self.positions is not None:
+            set_part(self, "positions", _places.checked(self.positions, self.features))
 
     def __repr__(self) -> str:
         kind = "edges with reverse edges and self loops" if self.closed else "forward edges"
@@ -131,6 +139,21 @@ class GuidanceGraph:
         """
         return cls(*edges_from_networkx(graph, features))
 
+    @classmethod
+    def from_state(cls, names: Mapping[str, Sequence[str]], arrays: Mapping[str, np.ndarray]) -> GuidanceGraph:
+        """The graph that :meth:`state` took apart; other names and arrays may stand beside its own.
+
+        Raises
+        ------
+        ModelFileError
+            If a part is missing.
+        """
+        return cls(**_state.from_state(names, arrays))
+
+    def state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
+        """The graph as plain names and arrays, all of whose keys start with ``graph.``, to be kept in a file."""
+        return _state.to_state(self)
+
     @property
     def n_features(self) -> int:
         """Number of nodes."""
@@ -140,6 +163,21 @@ class GuidanceGraph:
     def n_edges(self) -> int:
         """Number of edges, parallel ones and (in a closed graph) loops included."""
         return len(self.source)
+
+    @property
+    def distance(self) -> np.ndarray:
+        """(edges,) float64 base pairs from the transcription start of the source to the middle of the target.
+
+        Negative upstream, as the strand of the source runs. NaN where a position or the strand is not known, or where
+        the two lie on different chromosomes.
+
+        Raises
+        ------
+        InputError
+            If the graph is closed: the source of a reverse edge is no gene.
+        """
+        self._need_forward("ask it before with_reverse_and_loops()")
+        return _places.Places.of(self.positions, self.n_features).distance(self.source, self.target)
 
     def by_modality(self) -> dict[str, pd.Index]:
         """Names of the features of each modality, in their order."""
@@ -165,7 +203,46 @@ class GuidanceGraph:
             np.concatenate([self.sign, self.sign, ones]),
             np.concatenate([self.weight, self.weight, ones]),
             closed=True,
+            positions=self.positions,
         )
+
+    def with_decoys(self, seed: int | np.random.Generator = 0) -> tuple[GuidanceGraph, np.ndarray]:
+        """The graph with a decoy for every edge, to tell how well edges score that mean nothing.
+
+        A decoy starts at the same gene and has the same sign and weight, and its target is one of another edge of
+        about the same distance, permuted so that no feature gains or loses edges. It leads to another chromosome, or
+        more than 5 Mb away, and to no feature that the gene has an edge to. A model that is trained on this graph is
+        pulled by edges and decoys alike, so that what edges score beyond decoys comes from the data
+        (:func:`link_table`).
+
+        Parameters
+        ----------
+        seed
+            A number, or a generator of NumPy.
+
+        Returns
+        -------
+        tuple
+            The graph, and (its edges,) bool, which are decoys. First stand the edges that have a decoy, then those
+            for which none was found, then the decoys, in the order of the edges they stand for.
+
+        Warns
+        -----
+        UserWarning
+            If more than 5 % of the edges have no decoy.
+
+        Raises
+        ------
+        InputError
+            If the graph is closed, or no edge has a decoy.
+        """
+        self._need_forward("call with_decoys() first, then with_reverse_and_loops()")
+        rows, target = decoy_edges(self, np.random.default_rng(seed))
+        order = np.concatenate([rows, np.setdiff1d(np.arange(self.n_edges), rows), rows])
+        ends = self.target[order]
+        ends[self.n_edges :] = target
+        graph = replace(self, source=self.source[order], target=ends, sign=self.sign[order], weight=self.weight[order])
+        return graph, np.arange(graph.n_edges) >= self.n_edges
 
     def subset(self, features: Sequence[str] | pd.Index) -> GuidanceGraph:
         """The graph among ``features``, which become its nodes in this order.
@@ -183,13 +260,18 @@ class GuidanceGraph:
         source, target = position[self.source], position[self.target]
         kept = (source >= 0) & (target >= 0)
         return GuidanceGraph(
-            wanted, self.modality[rows], source[kept], target[kept], self.sign[kept], self.weight[kept], self.closed
+            wanted,
+            self.modality[rows],
+            *(part[kept] for part in (source, target, self.sign, self.weight)),
+            self.closed,
+            None if self.positions is None else self.positions.iloc[rows],
         )
 
     def merge(self, *others: GuidanceGraph) -> GuidanceGraph:
         """Features and edges of several graphs together; the same edge in two of them becomes two parallel edges.
 
-        Features keep the order of first appearance. A modality that one graph does not know is taken from another.
+        Features keep the order of first appearance. A modality or position that one graph does not know is taken from
+        another.
 
         Raises
         ------
@@ -214,6 +296,7 @@ class GuidanceGraph:
                 for end in ("source", "target")
             ),
             *(np.concatenate([getattr(graph, part) for graph in graphs]) for part in ("sign", "weight")),
+            positions=_places.united([graph.positions for graph in graphs], parts, pd.Index(features, dtype=object)),
         )
 
     def neighbors_of(self, names: Sequence[str] | pd.Index) -> pd.Index:
@@ -248,12 +331,7 @@ class GuidanceGraph:
         InputError
             If ``share`` is not in [0, 1], the graph is closed, or there are too few pairs without an edge.
         """
-        if self.closed:
-            raise InputError(
-                "a graph of forward edges",
-                "one that has reverse edges and loops",
-                "corrupt the graph first, then call with_reverse_and_loops()",
-            )
+        self._need_forward("corrupt the graph first, then call with_reverse_and_loops()")
         source, target = replace_edges(self.modality, self.source, self.target, share, np.random.default_rng(seed))
         return replace(self, source=source, target=target)
 
@@ -280,6 +358,10 @@ class GuidanceGraph:
         columns = (table[name].tolist() for name in ("source", "target", "sign", "weight"))
         out.add_edges_from((s, t, {"sign": sign, "weight": w}) for s, t, sign, w in zip(*columns, strict=True))
         return out
+
+    def _need_forward(self, remedy: str) -> None:
+        if self.closed:
+            raise InputError("a graph of forward edges", "one that has reverse edges and loops", remedy)
 
     def _rows_of(self, names: pd.Index) -> np.ndarray:
         rows = self.features.get_indexer(names)

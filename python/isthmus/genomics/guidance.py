@@ -16,8 +16,9 @@ import pandas as pd
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
+from isthmus.genomics._places import of_intervals
 from isthmus.genomics._positions import Annotation, Features, joined
-from isthmus.genomics.builds import match_styles, promoter_enrichment
+from isthmus.genomics.builds import in_style, match_styles, promoter_enrichment
 from isthmus.genomics.graph import GuidanceGraph
 from isthmus.genomics.intervals import Intervals
 from isthmus.genomics.joins import distance_join
@@ -76,7 +77,7 @@ def guidance_graph(
     -------
     GuidanceGraph
         Forward edges from genes to features. All features of the other modalities are nodes, and all genes with
-        a position.
+        a position. It keeps where they lie (``positions``).
 
     Warns
     -----
@@ -112,11 +113,16 @@ def guidance_graph(
             (pairs.first, pairs.second + start, np.full(len(pairs.first), one_sign), _weights(pairs.distance, decay))
         )
         start += len(where)
-    names = [placed.names, *(where.names for where in positions)]
+    parts = [placed, *positions]
+    names = _all_names([part.names for part in parts], [anchor, *rest])
+    # One style for all, so that places on one chromosome are seen to be.
+    style = parts[1]
+    alike = joined([in_style(part, style) if harmonise and len(part) else part for part in parts])
     return GuidanceGraph(
-        _all_names(names, [anchor, *rest]),
-        np.repeat(np.array([x.modality for x in (anchor, *rest)], dtype=object), [len(part) for part in names]),
+        names,
+        np.repeat(np.array([x.modality for x in (anchor, *rest)], dtype=object), [len(part) for part in parts]),
         *(np.concatenate(part) for part in zip(*edges, strict=True)),
+        positions=of_intervals(alike),
     )
 
 
