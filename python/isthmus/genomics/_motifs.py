@@ -141,7 +141,7 @@ def _column(peaks: Any, column: str, names: pd.Index) -> np.ndarray:
         row = int(np.argmin(np.isfinite(values)))
         raise InputError(
             f"numbers in the column '{column}' of peaks",
-            f"{table[column].iloc[row]!r} for '{names[row]}'",
+            f"{table[column].iloc[row]} for '{names[row]}'",
             "fill them in, or leave the column out of match",
         )
     return values

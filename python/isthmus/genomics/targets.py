@@ -89,7 +89,7 @@ def tf_targets(
     used = np.flatnonzero(np.bincount(linked.indices, minlength=len(held.peaks)))
     narrow, n_peaks = linked[:, used], (linked @ held.matrix).toarray()
     if n_draws is None:
-        pvalue = _exact(narrow, n_peaks, bins.shares(held.matrix)[bins.code[used]])
+        pvalue = _exact(narrow, n_peaks, bins.shares(held.matrix), bins.code[used])
     else:
         reached = _count_reached(narrow, n_peaks, held.matrix, bins, used, int(n_draws), np.random.default_rng(seed))
         pvalue = (reached + 1) / (n_draws + 1)
@@ -162,8 +162,8 @@ class _Bins(NamedTuple):
     def shares(self, motifs: sp.csr_matrix) -> np.ndarray:
         """(bins, TFs) float64, share of the peaks of a bin that hold a motif."""
         every = np.arange(len(self.code))
-        into = sp.csr_matrix((1 / self.size[self.code], (self.code, every)), (len(self.size), len(every)))
-        return (into @ motifs).toarray()
+        into = sp.csr_matrix((np.ones(len(every), np.int32), (self.code, every)), (len(self.size), len(every)))
+        return (into @ motifs).toarray() / self.size[:, None]
 
 
 def _linked(links: pd.DataFrame, peaks: pd.Index) -> tuple[pd.Index, sp.csr_matrix]:
@@ -210,12 +210,12 @@ def _count_reached(
     return reached
 
 
-def _exact(linked: sp.csr_matrix, n_peaks: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """(genes, TFs) probability of at least as many peaks; ``share`` (linked peaks, TFs) is that of each peak."""
+def _exact(linked: sp.csr_matrix, n_peaks: np.ndarray, shares: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """(genes, TFs) probability of at least as many peaks; ``code`` (linked peaks,) are rows of ``shares``."""
     out = np.empty(n_peaks.shape)
     every = np.arange(n_peaks.shape[1])
     for gene, (start, end) in enumerate(zip(linked.indptr[:-1], linked.indptr[1:], strict=True)):
-        rows = share[linked.indices[start:end]]
+        rows = shares[np.sort(code[linked.indices[start:end]])]  # in order, so that rounding makes no ties differ
         count = np.zeros((len(rows) + 1, len(every)))  # count[k]: probability of k peaks among those seen so far
         count[0] = 1
         for seen, p in enumerate(rows, 1):

@@ -1,4 +1,4 @@
-"""Pictures: embeddings, projections, training curves, transferred labels.
+"""Pictures: embeddings, projections, training curves, transferred labels, regulatory links.
 
 Every function draws on the Axes it is given, or on a new one, and returns it; none shows or saves anything,
 so that ``ax.figure.savefig(...)`` is the caller's. Colours can be told apart by colour-blind readers, points
@@ -13,5 +13,6 @@ from isthmus.pl._confusion import confusion
 from isthmus.pl._embedding import embedding, projection
 from isthmus.pl._history import history
 from isthmus.pl._layout import umap
+from isthmus.pl._links import links
 
-__all__ = ["colors_of", "confusion", "embedding", "history", "projection", "umap"]
+__all__ = ["colors_of", "confusion", "embedding", "history", "links", "projection", "umap"]

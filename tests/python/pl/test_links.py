@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from isthmus import InputError, pl
+from isthmus.genomics import Intervals
+from isthmus.genomics.links import COLUMNS
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Two genes on chr1 with three links each, one of them without known position, and a gene elsewhere."""
+    rows = [
+        ("p0", "A", 0.9, 0.001, "chr1", 10_000, 10_500, 50_000, "+"),
+        ("p1", "A", 0.4, 0.01, "chr1", 70_000, 70_400, 50_000, "+"),
+        ("p2", "A", -0.2, 0.9, "chr1", 90_000, 90_400, 50_000, "+"),
+        ("p1", "B", 0.1, 0.5, "chr1", 70_000, 70_400, 80_000, "-"),
+        ("p2", "B", 0.6, 0.02, "chr1", 90_000, 90_400, 80_000, "-"),
+        ("p9", "B", 0.6, 0.02, None, None, None, None, "."),
+        ("p3", "C", 0.6, 0.02, "chr2", 90_000, 90_400, 80_000, "-"),
+    ]
+    part = pd.DataFrame(
+        rows, columns=["peak", "gene", "score", "qvalue", "chrom", "peak_start", "peak_end", "tss", "strand"]
+    )
+    part = part.astype(dict.fromkeys(("peak_start", "peak_end", "tss"), "Int64")).astype({"chrom": "category"})
+    rest = {"zscore": 0.0, "pvalue": 0.1, "distance": 0.0, "n_null": 9, "sign": 1, "weight": 1.0}
+    return part.assign(**rest)[list(COLUMNS)]
+
+
+def arcs(ax) -> list[np.ndarray]:
+    """Paths of the arcs, the significant ones last."""
+    return [path for lines in ax.collections for path in lines.get_segments()]
+
+
+def names(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts if text.get_text()]
+
+
+def test_arcs_lead_from_start_to_peak_and_are_as_high_as_the_score(table):
+    ax = pl.links(table, gene="A")
+    assert len(arcs(ax)) == 3
+    tops = [round(float(path[:, 1].max()), 2) for path in arcs(ax)]
+    assert tops == pytest.approx([0.02 * 1.08 * 0.9, 0.4, 0.9], abs=0.01)
+    ends = [sorted((path[0, 0], path[-1, 0])) for path in arcs(ax)]
+    assert ends == [[50_000, 90_200], [50_000, 70_200], [10_250, 50_000]]
+    assert np.abs(np.concatenate([path[[0, -1], 1] for path in arcs(ax)])).max() < 1e-9
+    weak, good = (lines.get_colors() for lines in ax.collections)
+    assert len(weak) == 1
+    assert not np.array_equal(good[0], good[1])
+    assert ax.get_title() == "A"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["q < 0.05 (2)", "other links (1)"]
+    assert "chr1" in ax.get_xlabel()
+
+
+def test_the_stretch_holds_all_links_of_the_gene(table):
+    left, right = pl.links(table, gene="A").get_xlim()
+    assert left < 10_000
+    assert right > 90_400
+    assert pl.links(table, gene="A", region="chr1:40,000-95,000").get_xlim() == (40_000, 95_000)
+    assert len(arcs(pl.links(table, gene="A", region="chr1:40,000-95,000"))) == 2
+
+
+def test_a_region_shows_all_its_genes(table):
+    ax = pl.links(table, region="chr1:0-100000")
+    assert len(arcs(ax)) == 5
+    assert names(ax) == ["A", "B"]
+    assert ax.get_title() == "chr1:0-100,000"
+    assert len(ax.patches) == 3  # one box for each peak, however many links it has
+
+
+def test_significance_follows_the_limit(table):
+    ax = pl.links(table, region="chr1:0-100000", fdr=0.005, title="mine")
+    assert [len(lines.get_segments()) for lines in ax.collections] == [4, 1]
+    assert ax.get_title() == "mine"
+    ax = pl.links(table, region="chr1:0-100000", fdr=0)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["other links (5)"]
+
+
+def test_bodies_of_genes(table):
+    genes = Intervals(
+        pd.Index(["A", "B", "D", "elsewhere", "p0"]),
+        pd.Categorical(["chr1", "chr1", "chr1", "chr2", "chr1"]),
+        [50_000, 75_000, 20_000, 10, 10_000],
+        [52_000, 80_001, 99_000, 900, 10_500],
+        ["+", "-", "+", "+", "."],
+    )
+    positions = genes.to_frame().rename(columns={"chromStart": "start", "chromEnd": "end"})
+    positions = positions.astype({"start": "Int64", "end": "Int64"}).reindex([*positions.index, "far"])
+    for form in (genes, positions):
+        ax = pl.links(table, gene="A", genes=form)
+        assert sorted(names(ax)) == ["A", "B", "D"]
+        chosen = next(text for text in ax.texts if text.get_text() == "A")
+        assert chosen.get_weight() == "bold"
+        tips = {tuple(text.xy) for text in ax.texts if hasattr(text, "xy")}
+        assert {52_000, 75_000} <= {x for x, _ in tips}
+
+
+def test_genes_and_names_do_not_meet(table):
+    many = pd.concat([table.assign(gene=f"GENE{i}", tss=table["tss"] + 100 * i) for i in range(12)], ignore_index=True)
+    ax = pl.links(many, region="chr1:0-100000")
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_text()]
+    assert len(boxes) == 24 - 12
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_given_axes_are_drawn_on(table):
+    _, given = plt.subplots()
+    assert pl.links(table, gene="A", ax=given) is given
+
+
+def test_bad_input(table):
+    with pytest.raises(InputError, match="a gene or a region"):
+        pl.links(table)
+    with pytest.raises(InputError, match="Found 'Z'"):
+        pl.links(table, gene="Z")
+    with pytest.raises(InputError, match="both lie in chr1:0-10"):
+        pl.links(table, region="chr1:0-10")
+    with pytest.raises(InputError, match="peak names that tell a position"):
+        pl.links(table, region="somewhere")
+    with pytest.raises(InputError, match="no 'tss'"):
+        pl.links(table.drop(columns="tss"), gene="A")
+    with pytest.raises(InputError, match="fdr"):
+        pl.links(table, gene="A", fdr=2)
