@@ -6,6 +6,7 @@ from isthmus.data.align import Alignment, Coverage
 from isthmus.data.batch import Batch
 from isthmus.data.categories import Categories
 from isthmus.data.loader import SparseLoader, split_validation
+from isthmus.data.modalities import from_modalities, pair_cells
 from isthmus.data.pipeline import Pipeline, Prepared
 from isthmus.data.reductions import Lsi, Pca
 from isthmus.data.simulate import simulate
@@ -23,6 +24,8 @@ __all__ = [
     "SparseLoader",
     "Study",
     "from_anndata",
+    "from_modalities",
+    "pair_cells",
     "simulate",
     "split_validation",
 ]

@@ -70,6 +70,12 @@ def check_lognorm(x: sp.csr_matrix, cells: pd.Index, layer: str | None) -> None:
     _check_empty_cells(x, cells)
 
 
+def check_values(x: sp.csr_matrix, cells: pd.Index, layer: str | None) -> None:
+    """Any finite numbers; a cell may be zero throughout, as zero is a value like others here."""
+    for start in range(0, x.data.size, BLOCK):
+        _check_finite(x.data[start : start + BLOCK], start, x, cells)
+
+
 def check_enough_cells(n_cells: int, least: int) -> None:
     """There are cells enough for one mini-batch."""
     if n_cells < least:

@@ -13,7 +13,8 @@ import scipy.sparse as sp
 from isthmus._errors import InputError
 from isthmus.data import transforms
 from isthmus.data.align import Alignment, Coverage
-from isthmus.data.study import Study
+from isthmus.data.door import check_choice
+from isthmus.data.study import VALUES, Study
 from isthmus.data.transforms import DepthNormalise, MaxAbs, log1p
 
 PROFILES = ("rna", "atac")
@@ -133,8 +134,9 @@ class Pipeline:
         Raises
         ------
         InputError
-            If the query covers too little.
+            If the query covers too little, or its values are neither counts nor logarithms.
         """
+        check_choice(query.values, VALUES, "values")
         alignment = Alignment.of(query.features, self.features)
         coverage = Coverage.of(alignment, self.features, self.mean)
         coverage.demand(min_coverage)

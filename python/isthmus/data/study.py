@@ -16,6 +16,7 @@ from isthmus.data import door
 from isthmus.data.categories import Categories, shorten
 
 VALUES = ("counts", "lognorm")
+ANY_VALUES = (*VALUES, "values")  # the last one only where a model explains any numbers
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Study:
     batches
         Names of the batches.
     values
-        ``"counts"`` (raw, non-negative integers) or ``"lognorm"`` (depth-normalised and log1p-transformed).
+        ``"counts"`` (raw, non-negative integers), ``"lognorm"`` (depth-normalised and log1p-transformed) or
+        ``"values"`` (any finite numbers).
     """
 
     x: sp.csr_matrix
@@ -77,7 +79,8 @@ def from_anndata(
     layer
         Layer that holds the values; None takes ``adata.X``.
     values
-        What the values are: ``"counts"`` or ``"lognorm"``. Never guessed.
+        What the values are: ``"counts"``, ``"lognorm"``, or ``"values"`` for any finite numbers, such as scores of
+        methylation, which only models of several modalities take. Never guessed.
     batches
         Known categories to encode with; None learns them.
 
@@ -86,7 +89,7 @@ def from_anndata(
     InputError
         If a column or layer is absent, names repeat, or the values are not what they are said to be.
     """
-    door.check_choice(values, VALUES, "values")
+    door.check_choice(values, ANY_VALUES, "values")
     if not isinstance(adata, AnnData):
         raise InputError(
             "an AnnData",
@@ -103,8 +106,8 @@ def from_anndata(
     door.check_unique(adata.var_names, "feature")
     column = batch_column(adata, batch_key)
     x = as_csr(pick_layer(adata, layer))
-    check = door.check_counts if values == "counts" else door.check_lognorm
-    check(x, adata.obs_names, layer)
+    checks = {"counts": door.check_counts, "lognorm": door.check_lognorm, "values": door.check_values}
+    checks[values](x, adata.obs_names, layer)
     known = Categories.of(column) if batches is None else batches
     return Study(x, adata.obs_names, adata.var_names.astype(str), known.encode(column), known, values)
 

@@ -51,3 +51,11 @@ def test_large_finite_values_whose_sum_overflows_pass():
     x = sp.csr_matrix(np.full((2, 2), 3e38, np.float32))
     with np.errstate(over="ignore"):
         door.check_counts(x, pd.Index(["a", "b"]), None)
+
+
+def test_any_finite_numbers_are_values(refused):
+    cells = pd.Index(["a", "b", "c"])
+    door.check_values(sp.csr_matrix([[-3.5, 1e6], [0, 0], [0.25, 0]]), cells, None)
+    for bad in (np.nan, -np.inf):
+        with refused(f"{bad} in cell 'c'", "finite numbers", "missing values"):
+            door.check_values(sp.csr_matrix([[1.0, 0], [0, 2], [0, bad]]), cells, None)

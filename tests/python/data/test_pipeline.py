@@ -112,6 +112,11 @@ def test_no_shared_gene_is_refused(rna, fitted, refused):
         applied(fitted[0], stranger)
 
 
+def test_any_numbers_are_refused(rna, fitted, refused):
+    with refused("'values'", "values to be 'counts' or 'lognorm'"):
+        fitted[0].apply(from_anndata(rna, "batch", values="values"))
+
+
 def test_a_cell_with_counts_in_unknown_features_only_is_kept(rna, fitted):
     pipe, _ = fitted
     dense = np.hstack([rna.X[:5].toarray(), np.ones((5, 1))])

@@ -167,6 +167,13 @@ def test_values_that_are_no_logarithms(adata, refused, value, found, expected):
         from_anndata(with_value(adata, value), "batch", values="lognorm")
 
 
+def test_any_numbers_are_accepted_where_said(adata):
+    adata.X = adata.X.toarray() - 3.5
+    study = from_anndata(adata, "batch", values="values")
+    assert study.values == "values"
+    np.testing.assert_array_equal(study.x.toarray(), adata.X)
+
+
 def test_what_the_values_are_is_never_guessed(adata, refused):
     with refused("'log'", "values to be 'counts' or 'lognorm'", "one of these words"):
         from_anndata(adata, "batch", values="log")
