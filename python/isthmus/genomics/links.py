@@ -94,6 +94,12 @@ def link_table(
     InputError
         If the graph is closed, embeddings are of another shape or not finite, decoys are absent or not in the order
         of :meth:`GuidanceGraph.with_decoys`, or a setting is out of its range.
+
+    Notes
+    -----
+    Genes of one locus share peaks, and decoys do not know of that: where edges pull strongly, a peak that belongs to
+    one gene is drawn towards the neighbours of that gene too, and more of its other links are called than the q-value
+    says. Between genes of one peak the score tells which is likelier.
     """
     check_choice(null, NULLS, "null")
     check_choice(alternative, ALTERNATIVES, "alternative")
