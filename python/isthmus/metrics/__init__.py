@@ -16,12 +16,14 @@ score                             needs                  range            better
 :func:`batch_entropy_mixing`      batches                0..1             higher
 :func:`foscttm`                   paired embeddings      0..1             lower (0.5 is chance)
 :func:`label_transfer_scores`     two label arrays       0..1             higher (``unknown``: lower)
+:func:`integration_consistency`   counts and a graph     -1..1            higher (0.05 or more)
 ================================  =====================  ===============  ==============================
 """
 
 from __future__ import annotations
 
 from isthmus.metrics._clusters import LeidenScores, leiden_sweep
+from isthmus.metrics._consistency import integration_consistency
 from isthmus.metrics._mixing import batch_entropy_mixing, ilisi
 from isthmus.metrics._neighbors import Neighbors, nearest
 from isthmus.metrics._pairs import foscttm, foscttm_per_cell
@@ -39,6 +41,7 @@ __all__ = [
     "foscttm_per_cell",
     "graph_connectivity",
     "ilisi",
+    "integration_consistency",
     "label_transfer_scores",
     "leiden_sweep",
     "nearest",

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from isthmus.pl._colors import colors_of
 from isthmus.pl._confusion import confusion
+from isthmus.pl._consistency import consistency
 from isthmus.pl._embedding import embedding, projection
 from isthmus.pl._history import history
 from isthmus.pl._layout import umap
 from isthmus.pl._links import links
 
-__all__ = ["colors_of", "confusion", "embedding", "history", "links", "projection", "umap"]
+__all__ = ["colors_of", "confusion", "consistency", "embedding", "history", "links", "projection", "umap"]
