@@ -31,6 +31,9 @@ class Edges(NamedTuple):
     weight: Tensor
 
 
+GAIN = 4.0  # of parameters that start at zero: Adam moves all parameters alike, and these have a long way to go
+
+
 class GraphEncoder(nn.Module):
     """``q(v | graph)``: a table of nodes, one signed propagation, one linear head each for mean and log-variance.
 
@@ -54,7 +57,7 @@ class GraphEncoder(nn.Module):
 
     def forward(self) -> Gaussian:
         """A Gaussian for each node, (nodes, latent)."""
-        return self.head(self.propagate(self.table))
+        return self.head(self.propagate(GAIN * self.table))
 
 
 class EdgeSampler(nn.Module):

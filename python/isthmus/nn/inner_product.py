@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isthmus.nn.graph import GAIN
 from isthmus.nn.likelihoods import bernoulli_nll, nb_nll, zinb_nll
 from isthmus.nn.sparse import SparseRows
 
@@ -18,7 +19,7 @@ ZERO = 1e-7  # what is smaller is a zero, for the zero-inflated likelihoods
 class InnerProduct(nn.Module):
     """``a = softplus(s_b) * (u . v) + c_b``, with a scale and an offset for each batch and feature.
 
-    Subclasses say what ``a`` means. All parameters start at zero.
+    Subclasses say what ``a`` means. All parameters start at zero, and are stored in units of :data:`GAIN`.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class InnerProduct(nn.Module):
 
     def activation(self, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
         """(cells, features) float32 of (cells, latent), (features, latent) and the cells' batches."""
-        return of_batch(F.softplus(self.scale), batch) * (u @ v.T).float() + of_batch(self.offset, batch)
+        return of_batch(F.softplus(GAIN * self.scale), batch) * (u @ v.T).float() + of_batch(GAIN * self.offset, batch)
 
     def nll(self, x: SparseRows, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
         """(cells,) nats of the values, summed over features."""
@@ -63,8 +64,8 @@ class NegativeBinomial(InnerProduct):
     def nll(self, x: SparseRows, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
         """(cells,) nats of the counts, summed over features."""
         group = None if len(self.log_theta) == 1 else batch
-        theta = self.log_theta[0] if group is None else self.log_theta
-        return nb_nll(x, self._log_mean(x, u, v, batch), theta, group)
+        log_theta = GAIN * (self.log_theta[0] if group is None else self.log_theta)
+        return nb_nll(x, self._log_mean(x, u, v, batch), log_theta, group)
 
     def expected(self, u: Tensor, v: Tensor, batch: Tensor, library: Tensor) -> Tensor:
         """(cells, features) expected counts."""
@@ -81,13 +82,13 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
     def nll(self, x: SparseRows, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
         """(cells,) nats of the counts, summed over features."""
         group = None if len(self.log_theta) == 1 else batch
-        theta = self.log_theta[0] if group is None else self.log_theta
+        log_theta = GAIN * (self.log_theta[0] if group is None else self.log_theta)
         log_mean = self._log_mean(x, u, v, batch)
-        return zinb_nll(x, log_mean, theta, of_batch(self.dropout_logits, batch).expand_as(log_mean), group)
+        return zinb_nll(x, log_mean, log_theta, of_batch(GAIN * self.dropout_logits, batch).expand_as(log_mean), group)
 
     def expected(self, u: Tensor, v: Tensor, batch: Tensor, library: Tensor) -> Tensor:
         """(cells, features) expected counts."""
-        return super().expected(u, v, batch, library) * torch.sigmoid(-of_batch(self.dropout_logits, batch))
+        return super().expected(u, v, batch, library) * torch.sigmoid(-of_batch(GAIN * self.dropout_logits, batch))
 
 
 class Bernoulli(InnerProduct):
@@ -110,7 +111,7 @@ class Normal(InnerProduct):
         self.spread = nn.Parameter(torch.zeros(n_batches, n_features))
 
     def _log_density(self, value: Tensor, a: Tensor, batch: Tensor) -> Tensor:
-        sd = F.softplus(of_batch(self.spread, batch)) + LEAST_SD
+        sd = F.softplus(of_batch(GAIN * self.spread, batch)) + LEAST_SD
         return -0.5 * ((value - a) / sd).square() - sd.log() - 0.5 * math.log(2 * math.pi)
 
     def nll(self, x: SparseRows, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
@@ -131,16 +132,16 @@ class ZeroInflatedLogNormal(Normal):
 
     def nll(self, x: SparseRows, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
         """(cells,) nats of the values, summed over features."""
-        value, logits = x.dense, of_batch(self.zero_logits, batch)
+        value, logits = x.dense, of_batch(GAIN * self.zero_logits, batch)
         log_value = value.clamp(min=ZERO).log()
         positive = self._log_density(log_value, self.activation(u, v, batch), batch) - log_value - F.softplus(logits)
         return -torch.where(value < ZERO, F.logsigmoid(logits), positive).sum(dim=1)
 
     def expected(self, u: Tensor, v: Tensor, batch: Tensor, library: Tensor) -> Tensor:
         """(cells, features) means."""
-        sd = F.softplus(of_batch(self.spread, batch)) + LEAST_SD
+        sd = F.softplus(of_batch(GAIN * self.spread, batch)) + LEAST_SD
         mean = torch.exp(self.activation(u, v, batch) + 0.5 * sd.square())
-        return mean * torch.sigmoid(-of_batch(self.zero_logits, batch))
+        return mean * torch.sigmoid(-of_batch(GAIN * self.zero_logits, batch))
 
 
 DECODERS = {

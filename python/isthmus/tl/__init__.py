@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from isthmus.tl._glue import Glue
 from isthmus.tl._scalex import Scalex
 from isthmus.tl._scdreamer import Scdreamer
 from isthmus.tl.fitted import FittedModel, load
+from isthmus.tl.glue import glue
 from isthmus.tl.scalex import scalex
 from isthmus.tl.scdreamer import scdreamer
 
-__all__ = ["FittedModel", "Scalex", "Scdreamer", "load", "scalex", "scdreamer"]
+__all__ = ["FittedModel", "Glue", "Scalex", "Scdreamer", "glue", "load", "scalex", "scdreamer"]

@@ -1,0 +1,343 @@
+"""A fitted GLUE model: embed, project, transfer labels and predict across modalities, link peaks to genes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from isthmus._errors import InputError
+from isthmus.data import Categories, Study, from_anndata
+from isthmus.data.door import check_choice, check_number
+from isthmus.data.study import layer_names
+from isthmus.genomics import GuidanceGraph, link_table
+from isthmus.metrics import integration_consistency
+from isthmus.models.glue import GLUE
+from isthmus.tl._glue_fit import embed_cells, make_network
+from isthmus.tl._impute import collect, column_positions
+from isthmus.tl._inference import CELLS_AT_ONCE
+from isthmus.tl._sides import Side
+from isthmus.tl._store import Manifest
+from isthmus.tl.fitted import FittedModel
+
+
+class Glue(FittedModel):
+    """What :func:`isthmus.tl.glue` returns.
+
+    Attributes
+    ----------
+    network
+        The trained :class:`isthmus.models.GLUE`, on the CPU, in evaluation mode.
+    sides
+        The fitted transforms of each modality, by name.
+    graph
+        The part of the guidance graph that was trained, forward edges; its nodes are the features in order.
+    labels
+        Cell types; None where none were given.
+    cells, latent, modality
+        Names, embedding and modality (names) of all reference cells, one modality after the other.
+    weight
+        (cells,) how much each cell counted in the alignment.
+    link_graph, is_decoy, link_embeddings
+        What peak-gene links are computed from: the graph with its decoys, which of its edges are decoys, and
+        (models, features, latent) embeddings that were trained on it. None where ``n_models=0``.
+    """
+
+    system: ClassVar[str] = "glue"
+    title = "GLUE"
+
+    def __init__(
+        self, *, manifest: Manifest, network: GLUE, sides: dict[str, Side], graph: GuidanceGraph,
+        labels: Categories | None, cells: pd.Index, latent: np.ndarray, modality: np.ndarray, weight: np.ndarray,
+        history: pd.DataFrame, link_graph: GuidanceGraph | None, is_decoy: np.ndarray | None,
+        link_embeddings: np.ndarray | None,
+    ) -> None:  # fmt: skip
+        self.manifest, self.network, self.sides, self.graph, self.labels = manifest, network, sides, graph, labels
+        self.cells, self.latent, self.modality, self.weight = cells, latent, modality, weight
+        self.history, self.coverage = history, None
+        self.link_graph, self.is_decoy, self.link_embeddings = link_graph, is_decoy, link_embeddings
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities, the one that edges start from first."""
+        return list(self.sides)
+
+    @property
+    def features(self) -> pd.Index:
+        """Features of all modalities, the nodes of the graph."""
+        return self.graph.features
+
+    @property
+    def feature_embedding(self) -> np.ndarray:
+        """(features, latent) float32, the mean of ``q(V | G)``."""
+        with torch.inference_mode():
+            return torch.cat(list(self.network.embed_features().values())).numpy()
+
+    def cells_of(self, modality: str) -> pd.Index:
+        """Names of the reference cells of a modality."""
+        return self.cells[self.modality == self._known(modality)]
+
+    def latent_of(self, modality: str) -> np.ndarray:
+        """(cells, latent) float32 embedding of the reference cells of a modality."""
+        return self.latent[self.modality == self._known(modality)]
+
+    def _known(self, modality: str) -> str:
+        check_choice(modality, self.modalities, "modality")
+        return modality
+
+    def embed(self, adata: AnnData, modality: str, **settings: Any) -> np.ndarray:
+        """Embedding of cells that have every feature of the reference; arguments as in :meth:`project`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (cells, latent) float32; nothing is written.
+        """
+        study = self._study(adata, self._known(modality), None, **settings)
+        representation, _ = self.sides[modality].represent(study, min_coverage=1.0)
+        return embed_cells(self.network, modality, representation)
+
+    def project(
+        self, query: AnnData, modality: str, *, layer: str | None = None, values: str | None = None,
+        min_coverage: float = 0.2, key_added: str | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Bring new cells of one modality into the embedding, without training.
+
+        The encoders know no batches, so that cells of any batch can be projected.
+
+        Parameters
+        ----------
+        query
+            Cells; features in any order, additional ones are left aside, missing ones count as unknown. Gets
+            ``obsm["X_<key_added>"]`` and ``uns["<key_added>"]``.
+        modality
+            Which of the model's modalities it is.
+        layer
+            Layer with the values; None = the one of the fit where the query has it, else ``X``.
+        values
+            What the values are; None = as in the fit.
+        min_coverage
+            Least share of the reduction's features that the query must have.
+        key_added
+            Stem of the keys written; None = as in the fit.
+
+        Returns
+        -------
+        numpy.ndarray
+            (cells, latent) float32.
+
+        Raises
+        ------
+        InputError
+            If the modality is unknown, the coverage too low or the values cannot be used; nothing was written then.
+        """
+        check_number(min_coverage, "min_coverage", 0.0, 1.0)
+        study = self._study(query, self._known(modality), None, layer=layer, values=values)
+        representation, self.coverage = self.sides[modality].represent(study, min_coverage)
+        z = embed_cells(self.network, modality, representation)
+        key = key_added or self.settings["key_added"]
+        query.obsm[f"X_{key}"] = z
+        query.uns[key] = {**self.record(), "projection": {**self.coverage.as_dict(), "modality": modality}}
+        return z
+
+    def _study(
+        self, adata: AnnData, modality: str, batch_key: str | None, layer: str | None = None, values: str | None = None,
+        batches: Categories | None = None,
+    ) -> Study:  # fmt: skip
+        usual = (self.settings["layer"] or {}).get(modality)
+        if layer is None and isinstance(adata, AnnData) and usual in layer_names(adata):
+            layer = usual
+        return from_anndata(
+            adata, batch_key, layer=layer, values=values or self.sides[modality].values, batches=batches
+        )
+
+    def transfer_labels(
+        self, query: AnnData, labels: pd.Series | Sequence, *, source: str, modality: str, k: int = 15,
+        unknown_below: float = 0.5, key_added: str | None = None, **settings: Any,
+    ) -> pd.DataFrame:  # fmt: skip
+        """Label cells of one modality by their nearest reference cells of another.
+
+        Parameters
+        ----------
+        query
+            Cells to label; projected first, unless this model's embedding of them is there. Gets
+            ``obs["<key_added>_label"]`` and ``obs["<key_added>_confidence"]``.
+        labels
+            Labels of the reference cells of ``source``: in their order, or a Series named by cell.
+        source
+            Modality whose reference cells vote.
+        modality
+            Modality of the query.
+        k, unknown_below, key_added, **settings
+            As for the other systems, see :meth:`isthmus.tl.FittedModel.transfer_labels`; settings go to
+            :meth:`project`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``label`` and ``confidence`` of each query cell.
+        """
+        voters = (self.cells_of(source), self.latent_of(source))
+        return self._vote(query, labels, voters, k, unknown_below, key_added, {"modality": modality, **settings})
+
+    def predict(
+        self, adata: AnnData, source: str, target: str, *, features: Sequence[str] | None = None,
+        batch: str | None = None, library: float | None = None, least: float = 0.0, file: str | Path | None = None,
+        **settings: Any,
+    ) -> AnnData:  # fmt: skip
+        """What cells of one modality would show in another, as the decoder of that one expects it.
+
+        Parameters
+        ----------
+        adata
+            Cells of ``source``; projected first, unless this model's embedding of them is there.
+        source, target
+            Modality of the cells; modality to predict.
+        features
+            Features of the target to predict; None = all that the model explains.
+        batch
+            Batch of the target to imitate; None = the mean over all of them.
+        library
+            Counts that a predicted cell has over the model's features; None = the median of the target's reference.
+        least
+            Values below it are left out, and the result is sparse; 0 = dense.
+        file
+            ``.h5ad`` file to write block by block; the result is returned opened in backed mode.
+        **settings
+            Passed to :meth:`project`.
+
+        Returns
+        -------
+        anndata.AnnData
+            (cells, features) expected values, in the unit of the target's values (counts where these are counts).
+        """
+        side = self.sides[self._known(target)]
+        columns = column_positions(side.features, features)
+        domains = range(len(side.batches)) if batch is None else side.batches.encode([batch])
+        check_number(least, "least", 0.0)
+        library = self.manifest.facts["library"][target] if library is None else library
+        check_number(library, "library", 0.0)
+        z = self._embedding_of(adata, self.settings["key_added"], {"modality": self._known(source), **settings})
+        blocks = (block[:, columns] for block in self._decode(z, target, [int(d) for d in domains], library))
+        return collect(blocks, adata, side.features[columns], least, file)
+
+    def _decode(self, z: np.ndarray, target: str, domains: list[int], library: float) -> Iterator[np.ndarray]:
+        with torch.inference_mode():
+            v = self.network.embed_features()[target]
+            for start in range(0, len(z), CELLS_AT_ONCE):
+                u = torch.from_numpy(np.ascontiguousarray(z[start : start + CELLS_AT_ONCE]))
+                counts = torch.full((len(u), 1), float(library))
+                total = sum(
+                    self.network.decode(target, u, v, torch.full((len(u),), domain), counts) for domain in domains
+                )
+                yield (total / len(domains)).numpy()
+
+    def links(
+        self, fdr: float | None = None, *, null: str = "decoy", alternative: str = "greater", seed: int = 0
+    ) -> pd.DataFrame:
+        """Which peaks go with which genes, and how sure that is.
+
+        The score is the cosine of the embeddings of peak and gene, averaged over the fit's ``n_models`` models. It is
+        compared with the scores of decoys: pairs on different chromosomes, for which the model was given edges of the
+        same weight, for the same distances and numbers of edges. See :func:`isthmus.genomics.link_table`.
+
+        Parameters
+        ----------
+        fdr
+            Largest q value to return; None = all pairs.
+        null, alternative, seed
+            As in :func:`isthmus.genomics.link_table`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``peak``, ``gene``, ``score``, ``zscore``, ``pvalue``, ``qvalue``, ``distance`` (base pairs, from the start
+            of the gene to the middle of the peak), ``n_null`` and where they lie; the best first.
+
+        Raises
+        ------
+        InputError
+            If the model was fitted with ``n_models=0``.
+        """
+        if self.link_embeddings is None:
+            raise InputError(
+                "a model that was fitted with n_models of at least 1",
+                "one with n_models=0",
+                "fit it anew with n_models=4",
+            )
+        if fdr is not None:
+            check_number(fdr, "fdr", 0.0, 1.0)
+        table = link_table(
+            self.link_graph, self.link_embeddings, self.is_decoy, null=null, alternative=alternative, seed=seed
+        )
+        kept = table if fdr is None else table[table["qvalue"] <= fdr]
+        return kept.sort_values(["pvalue", "score"], ascending=[True, False]).reset_index(drop=True)
+
+    def consistency(
+        self, data: Mapping[str, AnnData], n_metacells: Sequence[int] = (10, 20, 50, 100, 200)
+    ) -> pd.DataFrame:
+        """Whether features that the graph links go together in the aligned cells.
+
+        Parameters
+        ----------
+        data
+            The reference cells, by modality.
+        n_metacells
+            How many groups the cells are summed up in.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``n_metacells`` and ``consistency``; a curve that stays above 0.05 can be trusted, see
+            :func:`isthmus.metrics.integration_consistency`.
+        """
+        studies = {k: self._study(data[k], k, None) for k in self.modalities}
+        return integration_consistency(
+            {k: self.latent_of(k) for k in studies},
+            {k: self.sides[k].targets(study) for k, study in studies.items()},
+            {k: self.sides[k].features for k in studies},
+            self.graph, n_metacells, seed=self.settings["seed"],
+        )  # fmt: skip
+
+    def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
+        weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}
+        labels = [] if self.labels is None else list(self.labels.names)
+        names = {"modality": [str(name) for name in self.modality], "labels": labels}
+        arrays = {"weight": self.weight, **weights}
+        graphs = {"trained": self.graph, **({"links": self.link_graph} if self.link_graph is not None else {})}
+        parts = [(f"side.{k}", side.state()[:2]) for k, side in self.sides.items()]
+        for key, (some_names, some_arrays) in [*parts, *((f"{k}", g.state()) for k, g in graphs.items())]:
+            names |= {f"{key}.{name}": value for name, value in some_names.items()}
+            arrays |= {f"{key}.{name}": value for name, value in some_arrays.items()}
+        if self.link_embeddings is not None:
+            arrays |= {"is_decoy": self.is_decoy.astype(np.uint8), "link_embeddings": self.link_embeddings}
+        return names, arrays
+
+    @classmethod
+    def _from_state(cls, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> Glue:
+        def below(key: str, table: dict[str, Any]) -> dict[str, Any]:
+            return {n.removeprefix(f"{key}."): value for n, value in table.items() if n.startswith(f"{key}.")}
+
+        sides = {
+            k: Side.from_state(k, below(f"side.{k}", names), below(f"side.{k}", arrays), facts)
+            for k, facts in manifest.facts["sides"].items()
+        }
+        graphs = {
+            k: GuidanceGraph.from_state(below(k, names), below(k, arrays)) if linked else None
+            for k, linked in (("trained", True), ("links", "link_embeddings" in arrays))
+        }
+        labels = Categories(tuple(names["labels"])) if names["labels"] else None
+        network = make_network(sides, graphs["trained"], labels, manifest.settings)
+        network.load_state_dict({n: torch.from_numpy(a) for n, a in below("network", arrays).items()})
+        return cls(
+            manifest=manifest, network=network.eval(), sides=sides, graph=graphs["trained"], labels=labels,
+            cells=pd.Index(names["cells"]), latent=arrays["latent"], modality=np.array(names["modality"], dtype=object),
+            weight=arrays["weight"], history=pd.DataFrame(), link_graph=graphs["links"],
+            is_decoy=arrays["is_decoy"].astype(bool) if "is_decoy" in arrays else None,
+            link_embeddings=arrays.get("link_embeddings"),
+        )  # fmt: skip

@@ -1,0 +1,242 @@
+"""From several studies and a guidance graph to a trained GLUE network: prepare, pre-train, balance, fine-tune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+
+from isthmus.data import Categories, SparseLoader, Study, split_validation
+from isthmus.data.joint import JointLoader
+from isthmus.genomics import GuidanceGraph
+from isthmus.models.glue import GLUE, Weights
+from isthmus.nn.graph import Edges
+from isthmus.tl._balance import balancing_weights
+from isthmus.tl._inference import CELLS_AT_ONCE
+from isthmus.tl._sides import Side, looks_like_peaks, trained_graph, variable_inputs
+from isthmus.train import Options, train
+from isthmus.train.devices import randomness
+
+HELD_OUT_AT_ONCE = 512  # cells in a mini-batch of the held-out ones
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one modality, ready for the network.
+
+    Attributes
+    ----------
+    side
+        The modality.
+    targets
+        (cells, features) float32 CSR that the decoder explains.
+    representation
+        (cells, components) float32 that the encoder sees.
+    batch
+        (cells,) int64 codes.
+    label
+        (cells,) int64 codes, -1 where not known; None = there are no labels.
+    """
+
+    side: Side
+    targets: sp.csr_matrix
+    representation: np.ndarray
+    batch: np.ndarray
+    label: np.ndarray | None
+
+
+def prepare(
+    studies: Mapping[str, Study], graph: GuidanceGraph, labels: Mapping[str, np.ndarray] | None, settings: Any
+) -> tuple[dict[str, Cells], GuidanceGraph]:
+    """Fit the transforms of every modality and choose what is trained.
+
+    Features of the first modality are chosen by their variability; those of the others are what the graph leads to
+    from there.
+    """
+    first, sides, representations, wanted = next(iter(studies)), {}, {}, {}
+    for name, study in studies.items():
+        reduction = settings.representations.get(name) or ("lsi" if looks_like_peaks(study.features) else "pca")
+        everything = np.ones(study.n_features, dtype=bool)
+        inputs = everything if reduction == "lsi" else variable_inputs(study, settings.n_features)
+        sides[name], representations[name] = Side.fit(
+            name, study, likelihood=settings.likelihoods.get(name) or usual_likelihood(study), reduction=reduction,
+            inputs=inputs, n_components=settings.n_components, seed=settings.seed,
+        )  # fmt: skip
+        wanted[name] = study.features[inputs] if name == first else study.features
+    part = trained_graph(graph, wanted, first)
+    cells = {}
+    for name, study in studies.items():
+        own = wanted[name][wanted[name].isin(part.features)]
+        side = sides[name].with_features(own)
+        label = None if labels is None else labels[name]
+        cells[name] = Cells(side, side.targets(study), representations[name], study.batch, label)
+    order = np.concatenate([c.side.features for c in cells.values()])
+    return cells, part.subset(order)
+
+
+def usual_likelihood(study: Study) -> str:
+    """Negative binomials for counts, normal distributions for other numbers."""
+    return "nb" if study.values == "counts" else "normal"
+
+
+def make_network(
+    sides: Mapping[str, Side], graph: GuidanceGraph, labels: Categories | None, settings: Mapping[str, Any],
+    **changes: Any,
+) -> GLUE:  # fmt: skip
+    """The network that these settings describe."""
+    closed = graph.with_reverse_and_loops()
+    edges = Edges(
+        torch.tensor(closed.source), torch.tensor(closed.target), torch.tensor(closed.sign, dtype=torch.float32),
+        torch.tensor(closed.weight),
+    )  # fmt: skip
+    return GLUE(
+        edges,
+        {k: len(s.features) for k, s in sides.items()},
+        {k: s.reduction.n_components for k, s in sides.items()},
+        {k: len(s.batches) for k, s in sides.items()},
+        {k: s.likelihood for k, s in sides.items()},
+        n_labels=0 if labels is None else len(labels),
+        weights=weights_of(settings),
+        **{name: settings[name] for name in ("n_latent", "n_hidden", "n_layers", "dropout", "shared_batches")},
+        **changes,
+    )
+
+
+def weights_of(settings: Mapping[str, Any], burn_in: float | None = None) -> Weights:
+    """Weights of the terms; without a burn-in the discriminator sees noise all the time."""
+    named = ("kl", "graph", "align", "labels", "joint_cross", "real_cross", "cosine")
+    given = {name: settings[f"{name}_weight"] for name in named}
+    return Weights(data=settings["data_weights"], burn_in=burn_in, **given)
+
+
+def run_phases(
+    network: GLUE, cells: Mapping[str, Cells], pairs: np.ndarray | None, settings: Any, *,
+    progress: str | Callable[[str], Any], checkpoint: str | None,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray] | None]:  # fmt: skip
+    """Pre-train, weigh the cells by what the modalities share, fine-tune; history, and the weights by modality."""
+    steps, batch_size = planned_steps(settings, cells), _batch_size(settings, cells)
+    before = round(settings.pretrain_share * steps)
+    parts, weight = [], None
+
+    def phase(name: str, number: int, n_steps: int) -> None:
+        loader, held_out = joint_loaders(cells, pairs, weight, batch_size, settings, settings.seed + number)
+        folder = None if checkpoint is None else f"{checkpoint}/{name}"
+        run = options_of(settings, n_steps, settings.seed + number)
+        parts.append(train(network, loader, held_out, run, progress=progress, checkpoint=folder).assign(phase=number))
+
+    if before:
+        network.weights = weights_of(vars(settings))
+        phase("pre-training", 0, before)
+        if settings.balance:
+            weight = balancing_weights(embed_all(network, cells), settings.seed)
+    network.weights = weights_of(vars(settings), settings.burn_in)
+    phase("fine-tuning", 1, steps - before)
+    return one_history(parts), weight
+
+
+def one_history(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Histories of runs that followed each other, with epochs and steps counted on."""
+    done = {"epoch": 0, "step": 0}
+    for i, part in enumerate(parts):
+        parts[i] = part.assign(**{name: part[name] + before for name, before in done.items()})
+        done = {name: int(parts[i][name].iloc[-1]) for name in done}
+    return pd.concat(parts, ignore_index=True)
+
+
+def joint_loaders(
+    cells: Mapping[str, Cells], pairs: np.ndarray | None, weight: Mapping[str, np.ndarray] | None, batch_size: int,
+    settings: Any, seed: int,
+) -> tuple[JointLoader, JointLoader | None]:  # fmt: skip
+    """Loaders of the cells to train with and of those held out."""
+    fraction = settings.validation_fraction if settings.early_stopping else 0.0
+    train_loaders, held_loaders = {}, {}
+    for i, (name, c) in enumerate(cells.items()):
+        facts = {"representation": c.representation, "label": c.label, "weight": weight and weight[name]}
+        facts = {key: array for key, array in facts.items() if array is not None}
+        rows, held = split_validation(c.batch, fraction, settings.seed + i)
+        if pairs is not None and fraction:  # a cell that was measured twice is held out twice, or not at all
+            held = np.setdiff1d(held, pairs[(pairs >= 0).sum(axis=1) > 1, i])
+            rows = np.setdiff1d(np.arange(len(c.batch)), held)
+        train_loaders[name] = SparseLoader(
+            c.targets, c.batch, rows, batch_size, shuffle=True, seed=seed + i, cells=facts
+        )
+        held_loaders[name] = SparseLoader(c.targets, c.batch, held, HELD_OUT_AT_ONCE, cells=facts)
+    kept = pairs
+    if pairs is not None:
+        inside = [np.isin(pairs[:, i], loader.rows) for i, loader in enumerate(train_loaders.values())]
+        kept = pairs[np.stack(inside).any(axis=0)]
+    return JointLoader(train_loaders, kept), JointLoader(held_loaders) if fraction else None
+
+
+def options_of(settings: Any, n_steps: int, seed: int) -> Options:
+    """The loop's options of one phase."""
+    same = ("learning_rate", "schedule", "accelerator", "devices", "precision", "compile")
+    return Options(
+        max_steps=max(n_steps, 1), seed=seed, armed_from=0.5, gradient_clip=GRADIENT_CLIP,
+        **{name: getattr(settings, name) for name in same},
+    )  # fmt: skip
+
+
+GRADIENT_CLIP = 10.0
+
+
+def _batch_size(settings: Any, cells: Mapping[str, Cells]) -> int:
+    return min(settings.batch_size, *(len(c.batch) for c in cells.values()))
+
+
+def planned_steps(settings: Any, cells: Mapping[str, Cells]) -> int:
+    """The steps that were asked for, the fewer where epochs are named too, or those for data of this size."""
+    most = max(len(c.batch) for c in cells.values())
+    asked = [] if settings.max_steps is None else [settings.max_steps]
+    if settings.max_epochs is not None:
+        asked.append(settings.max_epochs * max(most // _batch_size(settings, cells), 1))
+    return min(asked) if asked else default_steps(most)
+
+
+def default_steps(n_cells: int) -> int:
+    """Steps for data of this size."""
+    return int(np.clip(80 * np.sqrt(n_cells), 2000, 40_000))
+
+
+def embed_all(network: GLUE, cells: Mapping[str, Cells]) -> dict[str, np.ndarray]:
+    """Posterior means of all cells, (cells, latent) float32 by modality."""
+    return {name: embed_cells(network, name, c.representation) for name, c in cells.items()}
+
+
+def embed_cells(network: GLUE, modality: str, representation: np.ndarray) -> np.ndarray:
+    """Posterior means, (cells, latent) float32."""
+    blocks = range(0, len(representation), CELLS_AT_ONCE)
+    with torch.inference_mode():
+        parts = [
+            network.encode(modality, torch.from_numpy(representation[start : start + CELLS_AT_ONCE])).mean.numpy()
+            for start in blocks
+        ]
+    return np.concatenate(parts)
+
+
+def link_models(
+    network: GLUE, cells: Mapping[str, Cells], graph: GuidanceGraph, settings: Any, progress: str | Callable[[str], Any]
+) -> np.ndarray:
+    """Embeddings of the features, learned anew beside the fitted cells, (models, features, latent) float32.
+
+    The encoders are frozen, so that a model is graph and decoders only, and every model has seen the graph with its
+    decoys, whatever the cells were aligned with.
+    """
+    out = []
+    for i in range(settings.n_models):
+        with randomness(settings.seed + i):
+            model = make_network({k: c.side for k, c in cells.items()}, graph, None, vars(settings), frozen=True)
+        model.encoders.load_state_dict(network.encoders.state_dict())
+        loader, _ = joint_loaders(
+            cells, None, None, _batch_size(settings, cells), replace(settings, early_stopping=False),
+            settings.seed + 100 + i,
+        )  # fmt: skip
+        train(model, loader, None, options_of(settings, settings.link_steps, settings.seed + i), progress=progress)
+        with torch.inference_mode():
+            out.append(torch.cat(list(model.embed_features().values())).numpy())
+    return np.stack(out)

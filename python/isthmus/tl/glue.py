@@ -1,0 +1,295 @@
+"""The verb for GLUE: several modalities and a guidance graph in, embeddings and fitted model out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from isthmus._errors import InputError
+from isthmus.data import Categories, Study
+from isthmus.data.categories import shorten
+from isthmus.data.door import check_choice, check_enough_cells
+from isthmus.data.modalities import by_modality, from_modalities, pair_cells
+from isthmus.genomics import GuidanceGraph
+from isthmus.nn.inner_product import DECODERS
+from isthmus.tl._glue import Glue
+from isthmus.tl._glue_fit import Cells, embed_all, link_models, make_network, prepare, run_phases
+from isthmus.tl._settings import Settings
+from isthmus.tl._sides import REDUCTIONS
+from isthmus.tl.fitted import new_manifest
+from isthmus.tl.scdreamer import known_labels
+from isthmus.train.devices import randomness
+from isthmus.train.progress import make_reporter
+
+LEAST_CELLS = 16  # of each modality
+
+
+@dataclass(frozen=True)
+class GlueSettings(Settings):
+    """All arguments of :func:`glue` that decide the numbers."""
+
+    WORDS: ClassVar = {**Settings.WORDS, **dict.fromkeys(("paired", "balance", "shared_batches"), (True, False))}
+    BOUNDS: ClassVar = {
+        **Settings.BOUNDS, "n_features": (1, math.inf), "n_components": (1, math.inf), "n_layers": (0, 10),
+        "n_models": (0, 100), "link_steps": (1, math.inf), "dropout": (0.0, 0.95), "pretrain_share": (0.0, 0.95),
+        "burn_in": (0.0, 1.0),
+        **{f"{name}_weight": (0.0, math.inf) for name in (
+            "kl", "graph", "align", "labels", "joint_cross", "real_cross", "cosine")},
+    }  # fmt: skip
+
+    batch_key: dict[str, str] | None
+    labels_key: dict[str, str] | None
+    layer: dict[str, str] | None
+    values: dict[str, str]
+    paired: bool
+    likelihoods: dict[str, str]
+    representations: dict[str, str]
+    n_features: int
+    n_components: int
+    n_layers: int
+    dropout: float
+    kl_weight: float
+    graph_weight: float
+    align_weight: float
+    labels_weight: float
+    joint_cross_weight: float
+    real_cross_weight: float
+    cosine_weight: float
+    data_weights: dict[str, float] | None
+    pretrain_share: float
+    burn_in: float
+    balance: bool
+    shared_batches: bool
+    n_models: int
+    link_steps: int
+
+    def check(self) -> None:
+        """Also the words by modality."""
+        super().check()
+        for word in self.likelihoods.values():
+            check_choice(word, tuple(DECODERS), "likelihood")
+        for word in self.representations.values():
+            check_choice(word, REDUCTIONS, "representation")
+
+
+def glue(
+    data: Mapping[str, AnnData] | Any, graph: GuidanceGraph, *, batch_key: str | Mapping[str, str] | None = None,
+    labels_key: str | Mapping[str, str] | None = None, paired: bool = False,
+    layer: str | Mapping[str, str] | None = None, values: str | Mapping[str, str] = "counts",
+    likelihoods: Mapping[str, str] | None = None, representations: Mapping[str, str] | None = None,
+    n_features: int = 2000, n_components: int = 100, n_latent: int = 50, n_hidden: int = 256, n_layers: int = 2,
+    dropout: float = 0.2, kl_weight: float = 1.0, graph_weight: float = 0.02, align_weight: float = 0.05,
+    labels_weight: float = 0.02, joint_cross_weight: float = 0.02, real_cross_weight: float = 0.02,
+    cosine_weight: float = 0.02, data_weights: Mapping[str, float] | None = None, pretrain_share: float = 0.3,
+    burn_in: float = 0.3, balance: bool = True, shared_batches: bool = False, n_models: int = 1,
+    link_steps: int = 1000, max_epochs: int | None = None, max_steps: int | None = None, batch_size: int = 128,
+    learning_rate: float = 2e-3, schedule: str = "cosine", validation_fraction: float = 0.1,
+    early_stopping: bool = False, accelerator: str = "auto", devices: int | str = 1, precision: str = "auto",
+    compile: bool | str = False, seed: int = 0, key_added: str = "glue",
+    progress: str | Callable[[str], Any] = "auto", checkpoint: str | None = None,
+) -> Glue:  # fmt: skip
+    """Align modalities that share no cells and no features, through a guidance graph (Cao and Gao 2022).
+
+    Parameters
+    ----------
+    data
+        The modalities: a mapping from name to AnnData, or a MuData. The one that the graph's edges start from (the
+        genes) stands first. Each gets ``obsm["X_<key_added>"]``, ``varm["<key_added>"]`` (its features' embedding,
+        NaN for features that were not modelled) and ``uns["<key_added>"]``.
+    graph
+        Which features have to do with each other, see :func:`isthmus.genomics.guidance_graph`.
+    batch_key
+        Column of ``obs`` with the batch of each cell, for all modalities or by modality; None = one batch. Batches
+        have their own scales and offsets in the decoders; the encoders know no batches.
+    labels_key
+        Column of ``obs`` with cell types, for all modalities or by modality; any share may be missing. None = the fit
+        sees no labels.
+    paired
+        Whether cells of the same name in two modalities are the same cell. By default names mean nothing.
+    layer
+        Layer with the values, for all modalities or by modality; None = ``X``.
+    values
+        What the values are: ``"counts"``, ``"lognorm"`` or ``"values"`` (any numbers, such as scores of methylation).
+    likelihoods
+        By modality ``"nb"`` (the default for counts), ``"zinb"``, ``"bernoulli"`` (open or not), ``"normal"`` (the
+        default for other values) or ``"ziln"``.
+    representations
+        By modality what its encoder sees: ``"lsi"`` (the default where features are named by positions) or ``"pca"``
+        of the variable features.
+    n_features
+        Variable features of the first modality (and of others that are reduced by PCA). Those of the other
+        modalities follow from the graph.
+    n_components
+        Dimensions of PCA and LSI.
+    n_latent
+        Dimensions of the embedding of cells and features.
+    n_hidden, n_layers, dropout
+        Width and number of hidden layers of encoders and discriminator, share of hidden units left out in training.
+    kl_weight, graph_weight, align_weight, labels_weight
+        Weights of the divergences, the graph's likelihood, the adversary and the classifier of cell types.
+    joint_cross_weight, real_cross_weight, cosine_weight
+        Weights of what paired cells add.
+    data_weights
+        Weight of each modality's likelihood, 1 on average; None = all alike.
+    pretrain_share
+        Share of the steps before cells are weighted by what the modalities have in common.
+    burn_in
+        Share of the steps after that in which the noise on the adversary's input falls to nothing.
+    balance
+        Whether cells are weighted in the alignment, see Notes.
+    shared_batches
+        Whether batches are the same ones in all modalities; then the adversary is told them.
+    n_models
+        Models that the scores of links are averaged over; they share the cells' embedding. 0 = no links.
+    link_steps
+        Steps of each of them.
+    max_epochs, max_steps
+        Epochs of the largest modality, and steps, at the most; None = by the number of cells.
+    batch_size
+        Cells of each modality in a step.
+    learning_rate, schedule
+        Of Adam; ``"cosine"`` or ``"constant"``.
+    validation_fraction, early_stopping
+        Whether to hold cells out and stop when they get no better, and how many.
+    accelerator, devices, precision, compile
+        Where and how to compute, see :class:`isthmus.train.Options`.
+    seed
+        Of weights, noise and order.
+    key_added
+        Stem of the keys written.
+    progress
+        ``"auto"``, ``"bar"``, ``"lines"``, ``"silent"`` or a function that takes lines.
+    checkpoint
+        Folder to keep the state of the run in, to go on after an interruption.
+
+    Returns
+    -------
+    Glue
+        The fitted model.
+
+    Raises
+    ------
+    InputError
+        If data, graph or an argument cannot be used; nothing was written then.
+    TrainingError
+        If a loss stops being finite.
+
+    Notes
+    -----
+    Training has two parts. In the first the adversary sees the cells through noise, so that only what is plain gets
+    aligned. Then clusters are matched between modalities, and each cell counts as much as the other modality has of its
+    kind: cells that only one modality has are not forced onto others. In the second part the noise fades.
+
+    Examples
+    --------
+    >>> import isthmus as im
+    >>> data = im.data.simulate(n_cells=300, n_genes=200, n_peaks=600, pairing="unpaired")
+    >>> graph = im.genomics.guidance_graph(data, extend=20_000)
+    >>> model = im.tl.glue(data, graph, max_steps=100, link_steps=50, progress="silent")
+    >>> data["atac"].obsm["X_glue"].shape
+    (300, 50)
+    """
+    studies = from_modalities(data, batch_key, layer=layer, values=values)
+    names = list(studies)
+    given = {**locals(), "values": {k: study.values for k, study in studies.items()}}
+    for name in ("batch_key", "labels_key", "layer"):
+        given[name] = {k: v for k, v in by_modality(given[name], names, name).items() if v is not None} or None
+    for name in ("likelihoods", "representations"):
+        given[name] = dict(given[name] or {})
+    settings = GlueSettings.take(given, {})
+    make_reporter(progress)  # an unknown word is refused before the work, not after
+    _check_names(settings, names)
+    if not isinstance(graph, GuidanceGraph):
+        raise InputError(
+            "a guidance graph",
+            f"a {type(graph).__name__}",
+            "make one with im.genomics.guidance_graph() or GuidanceGraph.from_frame()",
+        )
+    for study in studies.values():
+        check_enough_cells(study.n_cells, LEAST_CELLS)
+    objects = data if isinstance(data, Mapping) else data.mod
+    labels, codes = joint_labels(objects, settings.labels_key, studies)
+    model = fit(studies, graph, labels, codes, settings, progress=progress, checkpoint=checkpoint)
+    _write(objects, model, key_added)
+    return model
+
+
+def _check_names(settings: GlueSettings, names: list[str]) -> None:
+    """Words by modality are of modalities that are there."""
+    for what in ("likelihoods", "representations", "data_weights"):
+        unknown = [name for name in getattr(settings, what) or {} if name not in names]
+        if unknown:
+            raise InputError(f"{what} of {shorten(names)}", f"of {shorten(unknown)}", "use the names of the modalities")
+
+
+def joint_labels(
+    objects: Mapping[str, AnnData], labels_key: Mapping[str, str] | None, studies: Mapping[str, Study]
+) -> tuple[Categories | None, dict[str, np.ndarray] | None]:
+    """Cell types of all modalities together, and the (cells,) codes of each; None without labels."""
+    if labels_key is None:
+        return None, None
+    columns = {k: known_labels(objects[k], key) for k, key in labels_key.items()}
+    labels = Categories.of(pd.concat([column.dropna() for column in columns.values()]))
+    codes = {}
+    for name, study in studies.items():
+        codes[name] = np.full(study.n_cells, -1, dtype=np.int64)
+        if name in columns:
+            known = columns[name].notna().to_numpy()
+            codes[name][known] = labels.encode(columns[name][known], "label")
+    return labels, codes
+
+
+def fit(
+    studies: Mapping[str, Study], graph: GuidanceGraph, labels: Categories | None,
+    codes: Mapping[str, np.ndarray] | None, settings: GlueSettings, *, progress: str | Callable[[str], Any],
+    checkpoint: str | None,
+) -> Glue:  # fmt: skip
+    """Preprocess, train, and store what inference needs."""
+    pairs = pair_cells(studies) if settings.paired else None
+    cells, trained = prepare(studies, graph, codes, settings)
+    sides = {k: c.side for k, c in cells.items()}
+    with randomness(settings.seed):
+        network = make_network(sides, trained, labels, asdict(settings))
+    history, weight = run_phases(network, cells, pairs, settings, progress=progress, checkpoint=checkpoint)
+    latents = embed_all(network, cells)
+    linked = {"link_graph": None, "is_decoy": None, "link_embeddings": None}
+    if settings.n_models:
+        linked["link_graph"], linked["is_decoy"] = trained.with_decoys(settings.seed)
+        linked["link_embeddings"] = link_models(network, cells, linked["link_graph"], settings, progress)
+    latent = np.concatenate(list(latents.values()))
+    return Glue(
+        manifest=new_manifest("glue", asdict(settings), _facts(cells, trained), latent), network=network, sides=sides,
+        graph=trained, labels=labels, cells=pd.Index(np.concatenate([s.cells for s in studies.values()]), dtype=object),
+        latent=latent, modality=np.repeat(np.array(list(studies), dtype=object), [len(z) for z in latents.values()]),
+        weight=np.ones(len(latent), np.float32) if weight is None else np.concatenate(list(weight.values())),
+        history=history, **linked,
+    )  # fmt: skip
+
+
+def _facts(cells: Mapping[str, Cells], graph: GuidanceGraph) -> dict[str, Any]:
+    """What the manifest says beside the settings."""
+    sums = {k: np.asarray(c.targets.sum(axis=1)).ravel() for k, c in cells.items()}
+    return {
+        "n_cells": {k: len(c.batch) for k, c in cells.items()},
+        "n_features": {k: len(c.side.features) for k, c in cells.items()},
+        "n_edges": graph.n_edges,
+        "library": {k: float(np.median(total)) for k, total in sums.items()},
+        "sides": {k: c.side.state()[2] for k, c in cells.items()},
+    }
+
+
+def _write(objects: Mapping[str, AnnData], model: Glue, key: str) -> None:
+    """Embeddings of cells and features into the objects."""
+    v = pd.DataFrame(model.feature_embedding, index=model.features)
+    for name, side in model.sides.items():
+        adata = objects[name]
+        own = v.loc[side.features]
+        adata.obsm[f"X_{key}"] = model.latent_of(name)
+        adata.varm[key] = own.reindex(adata.var_names).to_numpy(dtype=np.float32)
+        adata.uns[key] = model.record()
