@@ -34,3 +34,7 @@ setGeneric("imputeAssay", function(x, ...) standardGeneric("imputeAssay"))
 #' @rdname isthmusModel
 #' @export
 setGeneric("isthmusModel", function(x, ...) standardGeneric("isthmusModel"))
+
+#' @rdname runGLUE
+#' @export
+setGeneric("runGLUE", function(x, ...) standardGeneric("runGLUE"))

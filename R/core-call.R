@@ -32,7 +32,7 @@
 # Words of the core that have another name here, because R fills them in.
 .ownWords <- c(
     batch_key = "batch =", labels_key = "labels =", key_added = "name =", folder = "model_dir =",
-    layer = "assay = and layer =", progress = "verbose =", adata = "x"
+    layer = "assay = and layer =", progress = "verbose =", adata = "x", graph = "genes = or edges ="
 )
 
 # Settings from `...`: named once, with the core's own names.
@@ -114,11 +114,13 @@
 # --- studies for a fitted model ----------------------------------------------
 
 # The query as the model reads it: its assay, its spelling of the features.
+# @param modality which one of a model of several.
 .queryStudy <- function(x, model, assay = NULL, layer = NULL, values = NULL,
-                        batch = NULL) {
+                        batch = NULL, modality = NULL) {
     if (is.null(values)) values <- model@provenance$settings$values
+    if (is.list(values)) values <- values[[modality]]
     if (is.null(values)) values <- "counts"
-    study <- .asStudy(x, assay, layer, values, batch, splitIsBatch = TRUE)
+    study <- .asStudy(x, assay, layer, values, batch, splitIsBatch = !.isMultiModal(model))
     given <- rownames(study$var)
     spelt <- .modelSpelling(given, model@features)
     changed <- spelt != given
@@ -138,6 +140,9 @@
 # the user says how to project.
 .embeddedStudy <- function(x, model, place, settings, own) {
     place <- Filter(Negate(is.null), place)
+    if (.isMultiModal(model)) {
+        return(.modalityStudy(x, model, place, settings))
+    }
     z <- .embeddingBy(x, model)
     if (!is.null(z) && !length(place) && all(names(settings) %in% own)) {
         return(list(
@@ -157,13 +162,18 @@
 }
 
 # @return the embedding in x that this model made, cells x dimensions, or NULL.
-.embeddingBy <- function(x, model) {
+# @param modality which one, where the model made several of the same cells.
+.embeddingBy <- function(x, model, modality = NULL) {
     records <- c(.records(x), .heldModels(x))
     ours <- vapply(names(records), function(name) {
         record <- records[[name]]
         is(record, "IsthmusModel") && identical(.modelId(record), .modelId(model))
     }, logical(1))
     names <- names(records)[ours]
+    if (!is.null(modality)) {
+        names <- unlist(lapply(records[ours], function(record) record@provenance$embeddings[modality]))
+        names <- unname(names[!is.na(names)])
+    }
     projection <- records[["projection"]]
     if (identical(projection$provenance$model, .modelId(model))) {
         names <- c(projection$name, names)

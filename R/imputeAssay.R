@@ -4,9 +4,9 @@
 #' Decodes the embedding of each cell back into feature values, seen as if all
 #' cells came from the same batch, and adds them to the object.
 #'
-#' @param x an object whose cells the model can embed: the one that [runSCALEX()] or
-#'   [runScDREAMER()] returned, or projected cells with `model` given. A SingleCellExperiment, a
-#'   Seurat object, or the path of an `.h5ad` or `.rds` file.
+#' @param x an object whose cells the model can embed: one that [runSCALEX()],
+#'   [runScDREAMER()] or [runGLUE()] returned, or projected cells with `model` given. A
+#'   SingleCellExperiment, a Seurat object, or the path of an `.h5ad` or `.rds` file.
 #' @param name the assay to fill, and the name of the model to use. `NULL` means the
 #'   name of the model's system in capitals, `"SCALEX"` or `"SCDREAMER"`.
 #' @param model `NULL` for the model in `x`; else an object that holds one, an
@@ -15,7 +15,9 @@
 #'   reference, or the names of those to imitate.
 #' @param features names of the features to impute; `NULL` means all of the
 #'   model's.
-#' @param ... further settings by the names of the Python method `impute`.
+#' @param ... further settings by the names of the Python method `impute`. Of a model of
+#'   GLUE those of `predict`: `modality`, the one of the cells in `x` (known of reference
+#'   cells), and `target`, the one to predict (by default the first other one).
 #' @param batch_of,assay,layer,values for cells that this model has not embedded
 #'   yet: their batches and where their values are, as `batch` and so on in
 #'   [projectCells()].
@@ -33,6 +35,10 @@
 #'
 #' The embedding in the object is used as it is, if this model made it; other cells
 #' are embedded first, as [projectCells()] does.
+#'
+#' A model of GLUE gives what the cells would show in another modality, such as the
+#' peaks that would be open in cells whose RNA was counted, in the unit of that
+#' modality's values: counts where these are counts.
 #'
 #' Seurat does not allow `_` in feature names. The new assay then has `-`, and
 #' `misc$isthmus$featureNames` maps one to the other.
@@ -122,6 +128,10 @@ setMethod("imputeAssay", "character", function(x, ...) {
 .imputed <- function(x, model, wanted, settings, place, max_memory, file,
                      verbose) {
     .checkWanted(model, wanted)
+    settings <- .withModality(settings, x, model, place$batch)
+    if (.isMultiModal(model)) {
+        settings$target <- .otherModality(settings$target, settings$modality, model)
+    }
     study <- .embeddedStudy(x, model, place, settings, "least")
     n <- length(if (is.null(wanted$features)) model@features else wanted$features)
     bytes <- 8 * n * nrow(study$obs)

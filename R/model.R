@@ -20,6 +20,7 @@
     if (length(described$labels)) {
         provenance$types <- as.character(unlist(described$labels))
     }
+    if (is.list(cells)) provenance$modalities <- lengths(cells)
     new("IsthmusModel",
         system = system, folder = normalizePath(folder),
         manifest = as.list(described$manifest), archive = .readArchive(folder),
@@ -115,11 +116,11 @@
 #' The fitted model of an object
 #'
 #' @description
-#' `isthmusModel()` gets the model that [runSCALEX()] or [runScDREAMER()] left in
-#' an object, `saveModel()` writes it to a folder, `loadModel()` reads one back, whether it
+#' `isthmusModel()` gets the model that [runSCALEX()], [runScDREAMER()] or [runGLUE()]
+#' left in an object, `saveModel()` writes it to a folder, `loadModel()` reads one back, whether it
 #' was written from R or from Python.
 #'
-#' @param x an object that [runSCALEX()] or [runScDREAMER()] returned, an
+#' @param x what [runSCALEX()], [runScDREAMER()] or [runGLUE()] returned, an
 #'   [IsthmusModel-class], or the path of a saved model's folder.
 #' @param name which model, where an object holds several: the name of its
 #'   embedding.
@@ -156,7 +157,8 @@ NULL
 #' @rdname isthmusModel
 #' @export
 setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
-    if (!.isSeurat(x) && !is(x, "SummarizedExperiment")) .refuseClass(x)
+    known <- .isSeurat(x) || is(x, "SummarizedExperiment") || .isMultiAssay(x)
+    if (!known) .refuseClass(x)
     records <- .records(x)
     models <- .heldModels(x)
     if (is.null(name) && length(models) == 1L) {
@@ -192,8 +194,8 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
                 "give the reference object, or its model"
             } else {
                 paste(
-                    "fit one first with runSCALEX() or runScDREAMER(), or read",
-                    "one with loadModel()"
+                    "fit one first with runSCALEX(), runScDREAMER() or runGLUE(), or",
+                    "read one with loadModel()"
                 )
             }
         )
@@ -204,6 +206,18 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
         "choose one with isthmusModel(x, name = )"
     )
 }
+
+# What runGLUE() made of a list of objects: each of them holds the model.
+#' @rdname isthmusModel
+#' @export
+setMethod("isthmusModel", "list", function(x, name = NULL, ...) {
+    known <- vapply(x, function(one) .isSeurat(one) || is(one, "SummarizedExperiment"), NA)
+    if (!length(x) || !all(known)) .refuseClass(x)
+    held <- do.call(c, lapply(unname(x), .heldModels))
+    held <- held[!duplicated(vapply(held, .modelId, ""))]
+    if (!is.null(name)) held <- held[names(held) %in% name]
+    if (length(held) == 1L) held[[1]] else .refuseModelless(list(), held, name)
+})
 
 #' @rdname isthmusModel
 #' @export
@@ -260,9 +274,15 @@ loadModel <- function(folder) {
     described <- .core("info", NULL, list(folder = folder))
     settings <- described$manifest$settings
     .newModel(.systemOf(described$manifest), folder, described, list(
-        verb = "load", batch = settings$batch_key, labels = settings$labels_key,
+        verb = "load", batch = .commonKey(settings$batch_key), labels = .commonKey(settings$labels_key),
         seed = settings$seed, settings = settings
     ))
+}
+
+# One column name; NULL where the modalities have different ones.
+.commonKey <- function(keys) {
+    keys <- unique(unlist(keys))
+    if (length(keys) == 1L) keys
 }
 
 # The usual name of what a model makes: of embeddings and imputed assays it is in
@@ -303,6 +323,10 @@ setMethod("show", "IsthmusModel", function(object) {
         sprintf("IsthmusModel: %s", toupper(object@system)),
         sprintf("  fitted on: %d cells, %d features", length(object@cells),
             length(object@features)),
+        if (length(made$modalities)) {
+            sizes <- sprintf("%s (%d cells)", names(made$modalities), made$modalities)
+            sprintf("  modalities: %s", toString(sizes))
+        },
         if (!is.null(made$batch)) sprintf("  batches:   %s", made$batch),
         if (length(made$types)) {
             sprintf("  labels:    %s", .listed(made$types, 5L))

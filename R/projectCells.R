@@ -7,14 +7,14 @@
 #'
 #' @param query the new cells: a SingleCellExperiment, a SummarizedExperiment, a
 #'   Seurat object, or the path of an `.h5ad` or `.rds` file.
-#' @param reference the model: an object that [runSCALEX()] or [runScDREAMER()]
+#' @param reference the model: what [runSCALEX()], [runScDREAMER()] or [runGLUE()]
 #'   returned, an [IsthmusModel-class], or the folder of a saved model.
 #' @param batch batches of the query: the name of one column of its cell data, a
 #'   vector with one value for every cell, or `NULL` if the query is one batch.
 #'   They may be new to the model. scDREAMER embeds cells of batches that it knows by
-#'   name as cells of these, and warns of the others.
+#'   name as cells of these, and warns of the others. GLUE needs no batches here.
 #' @param ... further settings by the names of the Python method `project`, for
-#'   example `min_coverage`.
+#'   example `min_coverage`; of a model of GLUE `modality`, the one that the query is of.
 #' @param assay,layer,values where the query's values are and what they are, as in
 #'   [runSCALEX()]. `values = NULL` means the same as in the reference.
 #' @param name the `reducedDim` to fill; `NULL` means the name of the model's system
@@ -61,11 +61,11 @@ NULL
 setMethod("projectCells", "SummarizedExperiment", function(
     query, reference, batch = NULL, ..., assay = NULL, values = NULL,
     name = NULL, verbose = TRUE) {
-    settings <- .settings(...)
     query <- .asSCE(query)
     model <- isthmusModel(reference)
+    settings <- .withModality(.settings(...), query, model, batch)
     target <- .sceTarget(query, .nameOr(name, model))
-    study <- .queryStudy(query, model, assay, NULL, values, batch)
+    study <- .queryStudy(query, model, assay, NULL, values, batch, settings$modality)
     .projectInto(query, study, target, model, settings, values, verbose)
 })
 
@@ -77,12 +77,12 @@ setMethod("projectCells", "ANY", function(
     verbose = TRUE) {
     if (!.isSeurat(query)) .refuseClass(query)
     call <- .userCall("projectCells")
-    settings <- .settings(...)
     model <- isthmusModel(reference)
+    settings <- .withModality(.settings(...), query, model, batch)
     name <- .nameOr(reduction.name, model, tolower)
     target <- .seuratTarget(query, name, reduction.key)
     target$assay <- .seuratAssayName(query, assay)
-    study <- .queryStudy(query, model, assay, layer, values, batch)
+    study <- .queryStudy(query, model, assay, layer, values, batch, settings$modality)
     query <- .projectInto(
         query, study, target, model, settings, values, verbose
     )

@@ -28,7 +28,7 @@
     .stopInput(
         sprintf("an assay named %s", .quoted(wanted[1])),
         sprintf("the assays: %s", .listed(available)),
-        "name the assay to use with assay ="
+        "name one of these assays"
     )
 }
 
@@ -53,6 +53,12 @@
     if (!is.null(records[[name]])) {
         return(records[[name]])
     }
+    for (record in records) {
+        # A model of several modalities may have made several embeddings of the object.
+        if (is(record, "IsthmusModel") && name %in% record@provenance$embeddings) {
+            return(record)
+        }
+    }
     projection <- records[["projection"]]
     if (identical(projection$name, name)) projection else NULL
 }
@@ -60,6 +66,10 @@
 .putReducedDim <- function(x, z, target) {
     colnames(z) <- paste0(target$name, seq_len(ncol(z)))
     rownames(z) <- colnames(x)
+    if (!is.null(target$loadings)) {
+        # Where scater keeps what the features are to the dimensions.
+        attr(z, "rotation") <- .namedLoadings(target$loadings, colnames(z))
+    }
     reducedDim(x, target$name) <- z
     x
 }
@@ -142,9 +152,10 @@
 
 .bedFromRanges <- function(x) {
     ranges <- SummarizedExperiment::rowRanges(x)
-    if (!is(ranges, "GRanges")) {
-        return(NULL)
-    }
+    if (is(ranges, "GRanges")) .bedOf(ranges)
+}
+
+.bedOf <- function(ranges) {
     strand <- as.character(GenomicRanges::strand(ranges))
     data.frame(
         chrom = as.character(GenomicRanges::seqnames(ranges)),

@@ -59,7 +59,7 @@
     .stopInput(
         sprintf("an assay named %s", .quoted(assay)),
         sprintf("the assays: %s", .listed(available)),
-        "name the assay to use with assay ="
+        "name one of these assays"
     )
 }
 
@@ -175,8 +175,10 @@
 
 .putReduction <- function(x, z, target, assay) {
     colnames(z) <- paste0(target$key, seq_len(ncol(z)))
+    loadings <- new("matrix")
+    if (!is.null(target$loadings)) loadings <- .namedLoadings(target$loadings, colnames(z))
     slot(x, "reductions")[[target$name]] <- SeuratObject::CreateDimReducObject(
-        embeddings = z, key = target$key, assay = assay,
+        embeddings = z, loadings = loadings, key = target$key, assay = assay,
         stdev = unname(apply(z, 2L, stats::sd))
     )
     x

@@ -277,6 +277,12 @@
     }
 }
 
+# @param loadings matrix of features x dimensions, with feature names.
+.namedLoadings <- function(loadings, dimensions) {
+    colnames(loadings) <- dimensions
+    loadings
+}
+
 # What the core gave must be one row a cell, in the order that went in.
 .checkedEmbedding <- function(z, cells) {
     z <- as.matrix(z)

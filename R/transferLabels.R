@@ -5,7 +5,7 @@
 #' a confidence, and `"unknown"` where no label is close enough.
 #'
 #' @inheritParams projectCells
-#' @param reference an object that [runSCALEX()] or [runScDREAMER()] returned; or an
+#' @param reference what [runSCALEX()], [runScDREAMER()] or [runGLUE()] returned; or an
 #'   [IsthmusModel-class] or the folder of a saved model, with `labels` as a
 #'   vector.
 #' @param labels the labels of the reference cells: the name of a column of its
@@ -13,7 +13,9 @@
 #'   vote.
 #' @param k number of reference neighbours that vote.
 #' @param ... further settings by the names of the Python method
-#'   `transfer_labels`, for example `unknown_below`.
+#'   `transfer_labels`, for example `unknown_below`; of a model of GLUE `modality`, the
+#'   one that the query is of (known of its reference cells), and `source`, the one whose
+#'   cells have the labels (by default the first other one).
 #' @param name stem of the columns to add; `NULL` means the name of the model's system,
 #'   `"scalex"` or `"scdreamer"`.
 #' @param verbose whether to report progress as messages.
@@ -41,6 +43,13 @@
 #'     reference <- runSCALEX(rna[, !new], batch = "batch", max_steps = 50)
 #'     query <- transferLabels(rna[, new], reference, labels = "cell_type")
 #'     table(query$scalex_label, query$cell_type)
+#'
+#'     # From RNA to chromatin, in the embedding of both.
+#'     both <- simulateMultiome(n_cells = 200, n_genes = 100, n_peaks = 300,
+#'         n_types = 3, seed = 1)
+#'     both <- runGLUE(both, n_latent = 8, max_steps = 30, n_models = 0)
+#'     atac <- transferLabels(both[["atac"]], both, labels = "cell_type")
+#'     table(atac$glue_label, atac$cell_type)
 #' }
 #' @name transferLabels
 NULL
@@ -79,9 +88,16 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
 .transferInto <- function(query, reference, labels, settings, place, name,
                           verbose) {
     model <- isthmusModel(reference)
+    settings <- .withModality(settings, query, model, place$batch)
+    voters <- model
+    if (.isMultiModal(model)) {
+        settings$source <- .otherModality(settings$source, settings$modality, model)
+        voters <- .votersOf(model, settings$source)
+        reference <- .experimentOf(reference, settings$source)
+    }
     task <- list(
         verb = "labels", own = c("k", "unknown_below"),
-        params = list(labels = .referenceLabels(reference, model, labels)),
+        params = list(labels = .referenceLabels(reference, voters, labels)),
         labels = if (length(labels) == 1L) labels
     )
     .labelInto(query, model, task, settings, place, name, verbose)

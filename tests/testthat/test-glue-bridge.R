@@ -46,7 +46,8 @@ test_that("HDF5-backed assays of any of the studies go to a process of their own
     expect_false(isthmus:::.isOnDisk(isthmus:::.bundle(studies)))
     withr::local_options(isthmus.realise = 10)
     file <- withr::local_tempfile(fileext = ".h5")
-    studies$atac$assays$counts <- HDF5Array::writeHDF5Array(studies$atac$assays$counts, file, "x", as.sparse = TRUE)
+    counts <- studies$atac$assays$counts
+    studies$atac$assays$counts <- HDF5Array::writeHDF5Array(counts, file, "x", as.sparse = TRUE)
     expect_true(isthmus:::.isOnDisk(isthmus:::.bundle(studies)))
     expect_false(isthmus:::.isOnDisk(studies$rna))
     expect_false(isthmus:::.isOnDisk(NULL))

@@ -18,6 +18,7 @@ from anndata import AnnData
 import isthmus as im
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
+from isthmus.bridge._glue import describe_glue, fit_glue, genes, links, predict_across
 from isthmus.data.door import check_choice
 from isthmus.report._verbs import report, report_inputs
 from isthmus.tl import FittedModel
@@ -39,7 +40,8 @@ def fit(
 
 def info(study: None = None, *, folder: str, progress: Say | str = "silent") -> dict[str, Any]:
     """Describe a saved model."""
-    return _describe(im.load(folder))
+    model = im.load(folder)
+    return describe_glue(model) if model.system == "glue" else _describe(model)
 
 
 def project(study: AnnData, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def impute(study: AnnData, *, folder: str, progress: Say | str = "silent", **set
     """Impute expression; with ``file`` the values stay there, in dataset ``X`` (cells, features)."""
     model = im.load(folder)
     _adopt(study, model)
-    out = model.impute(study, **settings)
+    out = predict_across(model, study, **settings) if model.system == "glue" else model.impute(study, **settings)
     result = {"features": list(out.var_names)}
     if settings.get("file") is not None:
         return {**result, "file": str(out.filename), "dataset": "X"}
@@ -114,8 +116,9 @@ def write(study: AnnData, *, path: str, progress: Say | str = "silent") -> dict[
 
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
-    "fit": fit, "info": info, "project": project, "labels": labels, "predict": predict, "impute": impute,
-    "simulate": simulate, "read": read, "write": write, "report_inputs": report_inputs, "report": report,
+    "fit": fit, "fit_glue": fit_glue, "links": links, "genes": genes, "info": info, "project": project,
+    "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read, "write": write,
+    "report_inputs": report_inputs, "report": report,
 }  # fmt: skip
 
 

@@ -1,0 +1,118 @@
+"""Verbs of GLUE, which takes several studies at once: fit, and the links between features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import isthmus as im
+from isthmus._errors import InputError
+from isthmus.genomics import GuidanceGraph, guidance_graph
+from isthmus.genomics._positions import Annotation, Features
+
+Say = Callable[[str], Any]
+GUIDANCE = ("region", "upstream", "extend", "decay", "signs")  # settings of guidance_graph
+
+
+def fit_glue(
+    studies: Mapping[str, AnnData],
+    *,
+    folder: str,
+    genes: str | os.PathLike | pd.DataFrame | None = None,
+    edges: pd.DataFrame | None = None,
+    progress: Say | str = "silent",
+    **settings: Any,
+) -> dict[str, Any]:
+    """Build the guidance graph, fit GLUE and save the model into ``folder``.
+
+    Parameters
+    ----------
+    studies
+        One AnnData for each modality, the genes first.
+    folder
+        Where to save the model.
+    genes
+        Where the genes lie, see :func:`isthmus.genomics.guidance_graph`.
+    edges
+        The user's own graph instead of one from positions, see :meth:`isthmus.genomics.GuidanceGraph.from_frame`;
+        positions then only tell where its links lie.
+    progress
+        Called with one line at a time.
+    settings
+        Those of ``guidance_graph`` (``region``, ``upstream``, ``extend``, ``decay``, ``signs``), all others of
+        ``isthmus.tl.glue``.
+    """
+    placed = {name: settings.pop(name) for name in GUIDANCE if name in settings}
+    if edges is None:
+        graph = guidance_graph(dict(studies), genes=genes, **placed)
+    else:
+        graph = GuidanceGraph.from_frame(edges, {name: list(one.var_names) for name, one in studies.items()})
+        graph = replace(graph, positions=_positions(studies, genes, graph.features))
+    model = im.tl.glue(dict(studies), graph, progress=progress, **settings)
+    model.save(folder)
+    latent = {name: model.latent_of(name) for name in model.modalities}
+    return {"embeddings": latent, "feature_embedding": np.asarray(model.feature_embedding), **describe_glue(model)}
+
+
+def _positions(studies: Mapping[str, AnnData], genes: Any, features: pd.Index) -> pd.DataFrame | None:
+    """Where features lie, as far as it is known: the user's edges need no positions, links can be drawn with them."""
+    known = []
+    for name, one in studies.items():
+        side = Features.of(name, one)
+        try:
+            if name != next(iter(studies)):
+                known.append(side.positions().to_frame())
+            else:
+                known.append(side.genes(None if genes is None else Annotation.of(genes))[0].to_frame())
+        except InputError:  # of this modality no positions are known
+            continue
+    if not known:
+        return None
+    table = pd.concat([part.astype({"chrom": object}) for part in known])
+    table.columns = ["chrom", "start", "end", "strand"]
+    return table.astype({"start": "Int64", "end": "Int64"}).reindex(features)
+
+
+def describe_glue(model: Any) -> dict[str, Any]:
+    """What a record of the model in another language holds; cells by modality."""
+    return {
+        "manifest": model.manifest.model_dump(),
+        "history": model.history,
+        "modalities": list(model.modalities),
+        "cells": {name: list(model.cells_of(name)) for name in model.modalities},
+        "features": list(model.features),
+    }
+
+
+def predict_across(
+    model: Any, study: AnnData, *, modality: str, target: str, batch: str = "average", **settings: Any
+) -> AnnData:
+    """What cells of a modality would show in another; ``"average"`` is the mean over all batches."""
+    return model.predict(study, modality, target, batch=None if batch == "average" else batch, **settings)
+
+
+def links(
+    study: None = None,
+    *,
+    folder: str,
+    fdr: float | None = None,
+    alternative: str = "greater",
+    progress: Say | str = "silent",
+) -> dict[str, Any]:
+    """The links between genes and peaks that a model of GLUE supports."""
+    model = im.load(folder)
+    if not hasattr(model, "links"):
+        raise InputError("a model of 'glue', which has links", f"a model of '{model.system}'", "fit one with GLUE")
+    return {"links": model.links(fdr=fdr, alternative=alternative).reset_index(drop=True)}
+
+
+def genes(study: None = None, *, path: str, progress: Say | str = "silent") -> dict[str, Any]:
+    """Genes of a GTF, GFF3 or BED file, as a table of 0-based half-open positions with their names."""
+    found = im.genomics.Intervals.read(path).one_per_name()
+    return {"genes": found.to_frame().assign(gene_name=found.names).reset_index(drop=True)}

@@ -1,0 +1,167 @@
+mcolsOf <- S4Vectors::mcols
+linked <- function(...) {
+    localCore(core = mockGlue, env = parent.frame())
+    suppressMessages(peakGeneLinks(glued(glueList()), ...))
+}
+
+test_that("links reach from the middle of the peak to the transcription start", {
+    log <- localCore(core = mockGlue)
+    done <- glued(glueList())
+    asked <- list(fdr = 0.1, alternative = "two-sided")
+    expect_message(links <- do.call(peakGeneLinks, c(list(done), asked)), "1 of 8 links are left out")
+    expect_identical(lastCall(log)$params[names(asked)], asked)
+    expect_identical(
+        names(mcolsOf(links))[1:7],
+        c("score", "gene", "peak", "zscore", "pvalue", "qvalue", "distance")
+    )
+    expect_true(all(as.character(GenomicRanges::strand(links)) == "*"))
+    expect_false(is.unsorted(links$qvalue))
+    # By hand, of each link: 1-based, the end in.
+    for (i in seq_along(links)) {
+        parts <- strsplit(links$peak[i], "-", fixed = TRUE)[[1]]
+        edges <- as.integer(parts[2:3])
+        expect_identical(c(links$peak_start[i], links$peak_end[i]), edges)
+        body <- glueGenes()[glueGenes()$gene_name == links$gene[i]]
+        start <- if (links$gene[i] == "gene1") GenomicRanges::start(body) else GenomicRanges::end(body)
+        expect_identical(links$tss[i], start)
+        middle <- (edges[1] - 1L + edges[2]) %/% 2L + 1L
+        expect_identical(
+            c(GenomicRanges::start(links)[i], GenomicRanges::end(links)[i]), range(middle, start)
+        )
+        expect_identical(as.character(GenomicRanges::seqnames(links))[i], parts[1])
+    }
+})
+
+test_that("any object of the fit, its model, and the folder give the same links", {
+    localCore(core = mockGlue)
+    done <- glued(glueList())
+    links <- suppressMessages(peakGeneLinks(done))
+    folder <- file.path(withr::local_tempdir(), "model")
+    saveModel(done$rna, folder)
+    both <- suppressMessages(runSCALEX(done$rna, batch = "donor", n_features = 20, n_latent = 3))
+    for (x in list(done$atac, isthmusModel(done), folder, glued(glueMAE()), both)) {
+        expect_identical(suppressMessages(peakGeneLinks(x)), links)
+    }
+})
+
+test_that("a model without links is refused", {
+    localCore(core = mockGlue)
+    scalex <- suppressMessages(runSCALEX(glueRna(), batch = "donor", n_features = 20, n_latent = 3))
+    expect_snapshot({
+        refusal(peakGeneLinks(scalex))
+        refusal(peakGeneLinks(isthmusModel(scalex)))
+        refusal(peakGeneLinks(glueRna()))
+        refusal(peakGeneLinks(matrix(1)))
+        refusal(peakGeneLinks(list(rna = glueRna())))
+    })
+})
+
+test_that("no link at all is an empty GRanges", {
+    empty <- mockLinks(rownames(glueAtac()), list())[0, ]
+    links <- isthmus:::.linkRanges(empty)
+    expect_length(links, 0L)
+    expect_true(all(isthmus:::.linkColumns %in% names(mcolsOf(links))))
+})
+
+test_that("BEDPE holds both ends, from 0 and half-open", {
+    links <- linked()
+    path <- withr::local_tempfile(fileext = ".bedpe")
+    expect_identical(writeBEDPE(links, path), path)
+    table <- read.delim(path, check.names = FALSE, stringsAsFactors = FALSE)
+    expect_identical(names(table)[1:10], c(
+        "#chrom1", "start1", "end1", "chrom2", "start2", "end2", "name", "score", "strand1", "strand2"
+    ))
+    expect_identical(table$start1 + 1L, links$peak_start)
+    expect_identical(table$end1, links$peak_end)
+    expect_identical(table$end2, links$tss)
+    expect_identical(table$end2 - table$start2, rep(1L, length(links)))
+    expect_identical(table$name, paste(links$gene, links$peak, sep = "|"))
+    expect_equal(table$qvalue, links$qvalue)
+    packed <- withr::local_tempfile(fileext = ".bedpe.gz")
+    writeBEDPE(links, packed)
+    expect_identical(readBin(packed, "raw", 2L), as.raw(c(0x1f, 0x8b)))
+    expect_identical(readLines(packed), readLines(path))
+    writeBEDPE(links[0], path, overwrite = TRUE)
+    expect_length(readLines(path), 1L)
+})
+
+test_that("the file is the one that Python writes", {
+    skip_if_no_bridge("inprocess")
+    table <- mockLinks(rownames(glueAtac()), list())[1:7, ]
+    path <- withr::local_tempfile(fileext = ".bedpe")
+    writeBEDPE(isthmus:::.linkRanges(table), path)
+    csv <- withr::local_tempfile(fileext = ".csv")
+    write.csv(table, csv, row.names = FALSE)
+    theirs <- withr::local_tempfile(fileext = ".bedpe")
+    reticulate::import("isthmus.genomics")$write_bedpe(reticulate::import("pandas")$read_csv(csv), theirs)
+    expect_identical(readLines(path), readLines(theirs))
+})
+
+test_that("what is no link, and taken files, are refused", {
+    links <- linked()
+    taken <- withr::local_tempfile(lines = "x", fileext = ".bedpe")
+    expect_snapshot({
+        refusal(writeBEDPE(glueGenes()[, 0], "x.bedpe"))
+        refusal(writeBEDPE(data.frame(), "x.bedpe"))
+        refusal(writeBEDPE(links, 1))
+    })
+    expect_error(writeBEDPE(links, taken), "overwrite = TRUE", class = "isthmus_input_error")
+    expect_error(writeBEDPE(links, "no/such/folder/x.bedpe"), "can be written", class = "isthmus_input_error")
+    expect_identical(readLines(taken), "x")
+})
+
+# --- pictures ----------------------------------------------------------------
+
+drawn <- function(...) {
+    path <- withr::local_tempfile(fileext = ".png")
+    grDevices::png(path, 800, 400)
+    on.exit(grDevices::dev.off())
+    plotLinks(...)
+}
+
+test_that("a gene's links, or those that lie within a region, are drawn", {
+    links <- linked()
+    mine <- drawn(links, gene = "gene2", genes = glueGenes())
+    expect_setequal(mine$peak, links$peak[links$gene == "gene2"])
+    expect_false(is.unsorted(mine$score))
+    ends <- range(GenomicRanges::start(links), GenomicRanges::end(links))
+    region <- sprintf("chr1:%d-%d", ends[1], ends[2])
+    within <- drawn(links, region = region)
+    expect_setequal(within$peak, links$peak[as.character(GenomicRanges::seqnames(links)) == "chr1"])
+    expect_identical(drawn(links, region = GenomicRanges::GRanges(region)), within)
+    # A smaller region cuts links off, and they are not drawn.
+    less <- drawn(links, region = sprintf("chr1:%d-%d", ends[1], ends[2] - 1L))
+    expect_true(length(less) < length(within) || ends[2] != max(GenomicRanges::end(within)))
+})
+
+test_that("genes that would overlap are drawn in rows of their own", {
+    expect_identical(isthmus:::.packed(c(1, 2, 8, 9), c(5, 6, 9, 20), 1), c(1L, 2L, 1L, 2L))
+    expect_identical(isthmus:::.packed(numeric(), numeric(), 1), integer())
+})
+
+test_that("genes of a path are read by the core", {
+    links <- linked()
+    log <- localCore(core = mockGlue)
+    path <- withr::local_tempfile(lines = "x", fileext = ".bed")
+    drawn(links, gene = "gene1", genes = path)
+    expect_identical(lastCall(log)$verb, "genes")
+})
+
+test_that("a gene or region without links is refused, and graphics settings come back", {
+    links <- linked()
+    grDevices::png(withr::local_tempfile(fileext = ".png"))
+    withr::defer(grDevices::dev.off())
+    before <- graphics::par("mar", "mgp", "tcl")
+    plotLinks(links, gene = "gene1")
+    expect_identical(graphics::par("mar", "mgp", "tcl"), before)
+    expect_snapshot({
+        refusal(plotLinks(links))
+        refusal(plotLinks(links, gene = "gene1", region = "chr1:1-2"))
+        refusal(plotLinks(links, gene = "GATA1"))
+        refusal(plotLinks(links, region = "chr1"))
+        refusal(plotLinks(links, region = "chr1:20-10"))
+        refusal(plotLinks(links, region = "chr7:1-1,000"))
+        refusal(plotLinks(links, region = 1:2))
+        refusal(plotLinks(1, gene = "gene1"))
+    })
+})
