@@ -31,7 +31,7 @@ class Edges(NamedTuple):
     weight: Tensor
 
 
-GAIN = 4.0  # of parameters that start at zero: Adam moves all parameters alike, and these have a long way to go
+GAIN = 2.0  # of parameters that start at zero: Adam moves all parameters alike, and these have a long way to go
 
 
 class GraphEncoder(nn.Module):

@@ -23,6 +23,8 @@ from isthmus.train import Options, train
 from isthmus.train.devices import randomness
 
 HELD_OUT_AT_ONCE = 512  # cells in a mini-batch of the held-out ones
+GRADIENT_CLIP = 10.0
+BETAS = (0.0, 0.99)  # with momentum, encoders and adversary chase each other and the modalities end up unaligned
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,9 @@ def options_of(settings: Any, n_steps: int, seed: int) -> Options:
     """The loop's options of one phase."""
     same = ("learning_rate", "schedule", "accelerator", "devices", "precision", "compile")
     return Options(
-        max_steps=max(n_steps, 1), seed=seed, armed_from=0.5, gradient_clip=GRADIENT_CLIP,
+        max_steps=max(n_steps, 1), seed=seed, armed_from=0.5, gradient_clip=GRADIENT_CLIP, betas=BETAS,
         **{name: getattr(settings, name) for name in same},
     )  # fmt: skip
-
-
-GRADIENT_CLIP = 10.0
 
 
 def _batch_size(settings: Any, cells: Mapping[str, Cells]) -> int:

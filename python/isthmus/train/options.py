@@ -19,6 +19,8 @@ class Options:
         Optimiser steps at the most.
     learning_rate, weight_decay
         Of Adam; the decay is coupled (added to the gradient), as the reference implementations have it.
+    betas
+        Of Adam: what it remembers of gradients and of their squares. The first at 0 (no momentum) suits adversaries.
     schedule
         ``"cosine"`` or ``"constant"``: the learning rate's way from start to end.
     gradient_clip
@@ -40,6 +42,7 @@ class Options:
     max_steps: int
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
     schedule: str = "cosine"
     gradient_clip: float | None = None
     validate_every: int = 50

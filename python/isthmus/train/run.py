@@ -66,7 +66,11 @@ class Run:
         phases = list(model.phases())
         optimizers = [
             torch.optim.Adam(
-                phase.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+                phase.parameters(),
+                lr=options.learning_rate,
+                betas=options.betas,
+                weight_decay=options.weight_decay,
+                fused=True,
             )
             for phase in phases
         ]

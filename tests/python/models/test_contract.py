@@ -257,7 +257,7 @@ def test_each_phase_moves_its_own_parameters_only(system, model, reference, monk
     study = from_anndata(reference, "batch")
     x, label = model.pipeline.apply(study, study.batch).x, np.arange(study.n_cells) % 4 - 1
     beside = {"counts": np.ceil(10 * x.data)}
-    loader = SparseLoader(x, study.batch, batch_size=32, shuffle=True, beside=beside, cells={} if label is None else {"label": label})
+    loader = SparseLoader(x, study.batch, batch_size=32, shuffle=True, beside=beside, cells={"label": label})
     network = system.network(len(model.pipeline.features), len(study.batches))
     covered = set()
     for phase in network.phases():
