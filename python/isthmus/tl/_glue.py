@@ -142,7 +142,8 @@ class Glue(FittedModel):
         z = embed_cells(self.network, modality, representation)
         key = key_added or self.settings["key_added"]
         query.obsm[f"X_{key}"] = z
-        query.uns[key] = {**self.record(), "projection": {**self.coverage.as_dict(), "modality": modality}}
+        projection = {**self.coverage.as_dict(), "modality": modality}
+        query.uns[key] = {**self.record(), "modality": modality, "projection": projection}
         return z
 
     def _study(
@@ -184,6 +185,14 @@ class Glue(FittedModel):
         """
         voters = (self.cells_of(source), self.latent_of(source))
         return self._vote(query, labels, voters, k, unknown_below, key_added, {"modality": modality, **settings})
+
+    def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
+        """What is there must be of this modality, too."""
+        record = query.uns.get(key)
+        mine = isinstance(record, dict) and record.get("id") == self.manifest.id
+        if mine and settings == {"modality": record.get("modality")} and f"X_{key}" in query.obsm:
+            return np.asarray(query.obsm[f"X_{key}"], dtype=np.float32)
+        return self.project(query, key_added=key, **settings)
 
     def predict(
         self, adata: AnnData, source: str, target: str, *, features: Sequence[str] | None = None,
@@ -279,14 +288,14 @@ class Glue(FittedModel):
         return kept.sort_values(["pvalue", "score"], ascending=[True, False]).reset_index(drop=True)
 
     def consistency(
-        self, data: Mapping[str, AnnData], n_metacells: Sequence[int] = (10, 20, 50, 100, 200)
+        self, data: Mapping[str, AnnData] | Any, n_metacells: Sequence[int] = (10, 20, 50, 100, 200)
     ) -> pd.DataFrame:
         """Whether features that the graph links go together in the aligned cells.
 
         Parameters
         ----------
         data
-            The reference cells, by modality.
+            The reference cells, by modality or as a MuData, in any order.
         n_metacells
             How many groups the cells are summed up in.
 
@@ -295,14 +304,33 @@ class Glue(FittedModel):
         pandas.DataFrame
             ``n_metacells`` and ``consistency``; a curve that stays above 0.05 can be trusted, see
             :func:`isthmus.metrics.integration_consistency`.
+
+        Raises
+        ------
+        InputError
+            If reference cells or features of the model are missing.
         """
-        studies = {k: self._study(data[k], k, None) for k in self.modalities}
+        objects = data if isinstance(data, Mapping) else data.mod
+        studies = {k: self._reference_study(objects.get(k), k) for k in self.modalities}
         return integration_consistency(
             {k: self.latent_of(k) for k in studies},
             {k: self.sides[k].targets(study) for k, study in studies.items()},
             {k: self.sides[k].features for k in studies},
             self.graph, n_metacells, seed=self.settings["seed"],
         )  # fmt: skip
+
+    def _reference_study(self, adata: AnnData | None, modality: str) -> Study:
+        """The cells that the model was fitted to, in the order of the fit."""
+        cells = self.cells_of(modality)
+        study = None if adata is None else self._study(adata, modality, None)
+        rows = np.full(len(cells), -1) if study is None else study.cells.get_indexer(cells)
+        if (rows < 0).any():
+            raise InputError(
+                f"the {len(cells)} cells of '{modality}' that the model was fitted to",
+                f"{(rows < 0).sum()} of them missing, such as '{cells[rows < 0][0]}'",
+                "give the objects that were fitted",
+            )
+        return study.subset(rows)
 
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
         weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -156,23 +156,34 @@ def joint_loaders(
 ) -> tuple[JointLoader, JointLoader | None]:  # fmt: skip
     """Loaders of the cells to train with and of those held out."""
     fraction = settings.validation_fraction if settings.early_stopping else 0.0
+    kept, held = _split(cells, pairs, fraction, settings.seed)
     train_loaders, held_loaders = {}, {}
     for i, (name, c) in enumerate(cells.items()):
         facts = {"representation": c.representation, "label": c.label, "weight": weight and weight[name]}
         facts = {key: array for key, array in facts.items() if array is not None}
-        rows, held = split_validation(c.batch, fraction, settings.seed + i)
-        if pairs is not None and fraction:  # a cell that was measured twice is held out twice, or not at all
-            held = np.setdiff1d(held, pairs[(pairs >= 0).sum(axis=1) > 1, i])
-            rows = np.setdiff1d(np.arange(len(c.batch)), held)
         train_loaders[name] = SparseLoader(
-            c.targets, c.batch, rows, batch_size, shuffle=True, seed=seed + i, cells=facts
+            c.targets, c.batch, kept.rows[name], batch_size, shuffle=True, seed=seed + i, cells=facts
         )
-        held_loaders[name] = SparseLoader(c.targets, c.batch, held, HELD_OUT_AT_ONCE, cells=facts)
-    kept = pairs
-    if pairs is not None:
-        inside = [np.isin(pairs[:, i], loader.rows) for i, loader in enumerate(train_loaders.values())]
-        kept = pairs[np.stack(inside).any(axis=0)]
-    return JointLoader(train_loaders, kept), JointLoader(held_loaders) if fraction else None
+        held_loaders[name] = SparseLoader(c.targets, c.batch, held.rows[name], HELD_OUT_AT_ONCE, cells=facts)
+    everywhere = all(len(rows) for rows in held.rows.values())
+    return JointLoader(train_loaders, kept.pairs), JointLoader(held_loaders, held.pairs) if everywhere else None
+
+
+class Part(NamedTuple):
+    """Some of the cells: the rows of each modality, ascending, and which of them are one cell."""
+
+    rows: dict[str, np.ndarray]
+    pairs: np.ndarray | None
+
+
+def _split(cells: Mapping[str, Cells], pairs: np.ndarray | None, fraction: float, seed: int) -> tuple[Part, Part]:
+    """Cells to train with and held-out ones; a cell that was measured twice is held out twice."""
+    if pairs is None:
+        parts = {k: split_validation(c.batch, fraction, seed + i) for i, (k, c) in enumerate(cells.items())}
+        return tuple(Part({k: rows[side] for k, rows in parts.items()}, None) for side in (0, 1))
+    measured = (pairs >= 0) @ (1 << np.arange(len(cells)))  # in which modalities: each kind of cell has its share
+    parts = [pairs[rows] for rows in split_validation(measured, fraction, seed)]
+    return tuple(Part({k: np.sort(p[p[:, i] >= 0, i]) for i, k in enumerate(cells)}, p) for p in parts)
 
 
 def options_of(settings: Any, n_steps: int, seed: int) -> Options:

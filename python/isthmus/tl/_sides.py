@@ -98,14 +98,26 @@ class Side:
         x = alignment.take(study.x)
         if self.depth is not None:
             everything = Alignment.of(study.features, self.universe)
-            x = log_normalise(
-                x, study, replace(self.depth, share=self.depth.share), everything.found, everything.position, study.x
-            )
+            x = log_normalise(x, study, self.depth, everything.found, everything.position, study.x)
         return self.reduction.apply(x.astype(np.float32), alignment.found), coverage
 
     def targets(self, study: Study) -> sp.csr_matrix:
-        """(cells, features) float32 CSR, what the decoder explains."""
-        x = study.x[:, study.features.get_indexer(self.features)].astype(np.float32)
+        """(cells, features) float32 CSR, what the decoder explains.
+
+        Raises
+        ------
+        InputError
+            If the study lacks any of the features.
+        """
+        alignment = Alignment.of(study.features, self.features)
+        if not alignment.found.all():
+            absent = self.features[~alignment.found]
+            raise InputError(
+                f"the {len(self.features)} features of '{self.name}' that the model explains",
+                f"{len(absent)} of them missing, such as {shorten(absent, 3)}",
+                "give the cells that the model was fitted to, with all features",
+            )
+        x = alignment.take(study.x).astype(np.float32)
         if self.likelihood == "bernoulli":
             x.data = (x.data > 0).astype(np.float32)
         return x
@@ -195,6 +207,7 @@ def trained_graph(graph: GuidanceGraph, wanted: dict[str, pd.Index], first: str)
             raise InputError(
                 f"edges from the chosen features of '{first}' to features of '{name}'",
                 "none",
-                f"choose more features of '{first}' (n_features), or widen the windows of the graph (extend=150000)",
+                f"put the modality that the edges start from first, choose more features of '{first}' (n_features), "
+                "or widen the windows of the graph (extend=150000)",
             )
     return graph.subset(nodes[0].append(nodes[1:]))

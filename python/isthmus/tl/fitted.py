@@ -188,7 +188,8 @@ def load(folder: str | Path) -> FittedModel:
             f"a manifest that fits the arrays of '{folder}'", f"one that does not: {what}", "save the model again"
         ) from error
     model.cells, model.latent = pd.Index(names["cells"]), arrays["latent"]
-    model.history = pd.DataFrame(arrays["history"], columns=names["history"]).astype({"epoch": int, "step": int})
+    history = pd.DataFrame(arrays["history"], columns=names["history"])
+    model.history = history.astype({name: int for name in ("epoch", "step", "phase") if name in history})
     return model
 
 

@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from isthmus._errors import InputError
 from isthmus.data import Categories, Study
-from isthmus.data.categories import shorten
-from isthmus.data.door import check_choice, check_enough_cells
+from isthmus.data.door import check_choice
 from isthmus.data.modalities import by_modality, from_modalities, pair_cells
 from isthmus.genomics import GuidanceGraph
 from isthmus.nn.inner_product import DECODERS
 from isthmus.tl._glue import Glue
+from isthmus.tl._glue_door import check_modalities, with_same_batches
 from isthmus.tl._glue_fit import Cells, embed_all, link_models, make_network, prepare, run_phases
 from isthmus.tl._settings import Settings
 from isthmus.tl._sides import REDUCTIONS
@@ -26,8 +25,6 @@ from isthmus.tl.fitted import new_manifest
 from isthmus.tl.scdreamer import known_labels
 from isthmus.train.devices import randomness
 from isthmus.train.progress import make_reporter
-
-LEAST_CELLS = 16  # of each modality
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def glue(
     data: Mapping[str, AnnData] | Any, graph: GuidanceGraph, *, batch_key: str | Mapping[str, str] | None = None,
     labels_key: str | Mapping[str, str] | None = None, paired: bool = False,
     layer: str | Mapping[str, str] | None = None, values: str | Mapping[str, str] = "counts",
-    likelihoods: Mapping[str, str] | None = None, representations: Mapping[str, str] | None = None,
+    likelihoods: str | Mapping[str, str] | None = None, representations: str | Mapping[str, str] | None = None,
     n_features: int = 2000, n_components: int = 100, n_latent: int = 50, n_hidden: int = 256, n_layers: int = 2,
     dropout: float = 0.2, kl_weight: float = 1.0, graph_weight: float = 0.02, align_weight: float = 0.05,
     labels_weight: float = 0.02, joint_cross_weight: float = 0.02, real_cross_weight: float = 0.02,
@@ -117,11 +114,11 @@ def glue(
     values
         What the values are: ``"counts"``, ``"lognorm"`` or ``"values"`` (any numbers, such as scores of methylation).
     likelihoods
-        By modality ``"nb"`` (the default for counts), ``"zinb"``, ``"bernoulli"`` (open or not), ``"normal"`` (the
-        default for other values) or ``"ziln"``.
+        For all modalities or by modality: ``"nb"`` (the default for counts), ``"zinb"``, ``"bernoulli"`` (open or
+        not), ``"normal"`` (the default for other values) or ``"ziln"``.
     representations
-        By modality what its encoder sees: ``"lsi"`` (the default where features are named by positions) or ``"pca"``
-        of the variable features.
+        What the encoder sees, for all modalities or by modality: ``"lsi"`` (the default where features are named by
+        positions) or ``"pca"`` of the variable features.
     n_features
         Variable features of the first modality (and of others that are reduced by PCA). Those of the other
         modalities follow from the graph.
@@ -198,34 +195,18 @@ def glue(
     studies = from_modalities(data, batch_key, layer=layer, values=values)
     names = list(studies)
     given = {**locals(), "values": {k: study.values for k, study in studies.items()}}
-    for name in ("batch_key", "labels_key", "layer"):
-        given[name] = {k: v for k, v in by_modality(given[name], names, name).items() if v is not None} or None
-    for name in ("likelihoods", "representations"):
-        given[name] = dict(given[name] or {})
+    for name in ("batch_key", "labels_key", "layer", "likelihoods", "representations"):
+        given[name] = {k: v for k, v in by_modality(given[name], names, name).items() if v is not None}
+        given[name] = given[name] or ({} if name in ("likelihoods", "representations") else None)
     settings = GlueSettings.take(given, {})
     make_reporter(progress)  # an unknown word is refused before the work, not after
-    _check_names(settings, names)
-    if not isinstance(graph, GuidanceGraph):
-        raise InputError(
-            "a guidance graph",
-            f"a {type(graph).__name__}",
-            "make one with im.genomics.guidance_graph() or GuidanceGraph.from_frame()",
-        )
-    for study in studies.values():
-        check_enough_cells(study.n_cells, LEAST_CELLS)
+    check_modalities(studies, graph, settings)
+    studies = with_same_batches(studies) if settings.shared_batches else studies
     objects = data if isinstance(data, Mapping) else data.mod
     labels, codes = joint_labels(objects, settings.labels_key, studies)
     model = fit(studies, graph, labels, codes, settings, progress=progress, checkpoint=checkpoint)
     _write(objects, model, key_added)
     return model
-
-
-def _check_names(settings: GlueSettings, names: list[str]) -> None:
-    """Words by modality are of modalities that are there."""
-    for what in ("likelihoods", "representations", "data_weights"):
-        unknown = [name for name in getattr(settings, what) or {} if name not in names]
-        if unknown:
-            raise InputError(f"{what} of {shorten(names)}", f"of {shorten(unknown)}", "use the names of the modalities")
 
 
 def joint_labels(
@@ -253,22 +234,21 @@ def fit(
     """Preprocess, train, and store what inference needs."""
     pairs = pair_cells(studies) if settings.paired else None
     cells, trained = prepare(studies, graph, codes, settings)
+    # now, so that a graph that has no decoys is refused before the work
+    decoyed, is_decoy = trained.with_decoys(settings.seed) if settings.n_models else (None, None)
     sides = {k: c.side for k, c in cells.items()}
     with randomness(settings.seed):
         network = make_network(sides, trained, labels, asdict(settings))
     history, weight = run_phases(network, cells, pairs, settings, progress=progress, checkpoint=checkpoint)
     latents = embed_all(network, cells)
-    linked = {"link_graph": None, "is_decoy": None, "link_embeddings": None}
-    if settings.n_models:
-        linked["link_graph"], linked["is_decoy"] = trained.with_decoys(settings.seed)
-        linked["link_embeddings"] = link_models(network, cells, linked["link_graph"], settings, progress)
+    embeddings = None if decoyed is None else link_models(network, cells, decoyed, settings, progress)
     latent = np.concatenate(list(latents.values()))
     return Glue(
         manifest=new_manifest("glue", asdict(settings), _facts(cells, trained), latent), network=network, sides=sides,
         graph=trained, labels=labels, cells=pd.Index(np.concatenate([s.cells for s in studies.values()]), dtype=object),
         latent=latent, modality=np.repeat(np.array(list(studies), dtype=object), [len(z) for z in latents.values()]),
         weight=np.ones(len(latent), np.float32) if weight is None else np.concatenate(list(weight.values())),
-        history=history, **linked,
+        history=history, link_graph=decoyed, is_decoy=is_decoy, link_embeddings=embeddings,
     )  # fmt: skip
 
 
@@ -292,4 +272,4 @@ def _write(objects: Mapping[str, AnnData], model: Glue, key: str) -> None:
         own = v.loc[side.features]
         adata.obsm[f"X_{key}"] = model.latent_of(name)
         adata.varm[key] = own.reindex(adata.var_names).to_numpy(dtype=np.float32)
-        adata.uns[key] = model.record()
+        adata.uns[key] = {**model.record(), "modality": name}

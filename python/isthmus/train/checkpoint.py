@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,9 @@ class Checkpoints:
         shapes = {name: list(tensor.shape) for name, tensor in run.model.state_dict().items()}
         plain = {name: value for name, value in vars(run.model).items() if isinstance(value, int | float | str)}
         plain.pop("training", None)
-        return {**asdict(run.options), "shapes": shapes, "model": plain, "data": self.data}
+        records = {name: asdict(value) for name, value in vars(run.model).items() if is_dataclass(value)}
+        facts = {**asdict(run.options), "shapes": shapes, "model": {**plain, **records}, "data": self.data}
+        return json.loads(json.dumps(facts))  # as it reads back: a tuple comes back as a list
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
