@@ -1,0 +1,145 @@
+# GLUE by the real core, from every kind of object and on both transports.
+
+unpaired <- local({
+    made <- NULL
+    function() {
+        if (is.null(made)) {
+            made <<- suppressMessages(simulateMultiome(
+                n_cells = 120, n_genes = 100, n_peaks = 250, n_types = 3, seed = 1, pairing = "unpaired"
+            ))
+        }
+        made
+    }
+})
+
+# A fit of seconds; how good it is, is for the tests of the core to say.
+briefly <- function(x, ..., max_steps = 60) {
+    runGLUE(x,
+        extend = 20000, n_latent = 8, n_hidden = 32, n_components = 20, max_steps = max_steps,
+        link_steps = 10, batch_size = 64, precision = "32-true", verbose = FALSE, ...
+    )
+}
+latent <- function(x, name = "GLUE") {
+    if (!is(x, "SingleCellExperiment")) return(unname(SeuratObject::Embeddings(x[[tolower(name)]])))
+    z <- SingleCellExperiment::reducedDim(x, name)
+    attributes(z) <- list(dim = dim(z))
+    z
+}
+asSeurat <- function(x) {
+    SeuratObject::CreateSeuratObject(
+        as(SummarizedExperiment::assay(x, "counts"), "CsparseMatrix"),
+        meta.data = as.data.frame(SummarizedExperiment::colData(x))
+    )
+}
+
+# One fit for the tests that only use it.
+fitted <- local({
+    made <- NULL
+    function() {
+        if (is.null(made)) made <<- briefly(unpaired(), batch = "batch")
+        made
+    }
+})
+
+test_that("a MultiAssayExperiment, lists, Seurat objects and both transports give the same numbers", {
+    skip_if_no_core()
+    skip_if_not_installed("MultiAssayExperiment")
+    sim <- unpaired()
+    local_transport("inprocess")
+    mae <- fitted()
+    links <- peakGeneLinks(mae, fdr = 1, verbose = FALSE)
+    apart <- list(rna = sim[["rna"]], atac = sim[["atac"]])
+    ranges <- SummarizedExperiment::rowRanges(sim[["rna"]])
+    other <- list(rna = asSeurat(sim[["rna"]]), atac = asSeurat(sim[["atac"]]))
+    seurat <- briefly(other, genes = ranges, batch = "batch")
+    local_transport("process")
+    process <- briefly(apart, batch = "batch")
+    for (name in c("rna", "atac")) {
+        expect_true(all(is.finite(latent(mae[[name]]))))
+        expect_identical(dim(latent(mae[[name]])), c(120L, 8L))
+        expect_equal(latent(process[[name]]), latent(mae[[name]]), tolerance = 1e-4)
+        expect_equal(latent(seurat[[name]]), latent(mae[[name]]), tolerance = 1e-4)
+        rotation <- attr(SingleCellExperiment::reducedDim(mae[[name]], "GLUE"), "rotation")
+        expect_true(all(rownames(rotation) %in% rownames(sim[[name]])))
+    }
+    again <- peakGeneLinks(process, fdr = 1, verbose = FALSE)
+    hit <- match(paste(links$peak, links$gene), paste(again$peak, again$gene))
+    expect_false(anyNA(hit))
+    expect_equal(again$score[hit], links$score, tolerance = 1e-3)
+    expect_identical(GenomicRanges::granges(again)[hit], GenomicRanges::granges(links))
+})
+
+test_that("links are those of the planted positions", {
+    skip_if_no_core()
+    skip_if_not_installed("MultiAssayExperiment")
+    local_transport("inprocess")
+    sim <- unpaired()
+    links <- peakGeneLinks(fitted(), fdr = 1, verbose = FALSE)
+    expect_lte(length(peakGeneLinks(fitted(), fdr = 0.05, verbose = FALSE)), length(links))
+    genes <- SummarizedExperiment::rowRanges(sim[["rna"]])[links$gene]
+    starts <- GenomicRanges::start(GenomicRanges::resize(genes, 1L))
+    expect_identical(links$tss, starts)
+    peaks <- SummarizedExperiment::rowRanges(sim[["atac"]])[links$peak]
+    expect_identical(links$peak_start, GenomicRanges::start(peaks))
+    expect_identical(links$peak_end, GenomicRanges::end(peaks))
+    ahead <- ifelse(links$gene_strand == "-", -1, 1)
+    middle <- (links$peak_start - 1L + links$peak_end) %/% 2L + 1L
+    expect_identical(links$distance, (middle - links$tss) * ahead)
+    expect_identical(GenomicRanges::width(links), as.integer(abs(links$distance)) + 1L)
+})
+
+test_that("the model serves new cells, labels and the other modality, and other sessions", {
+    skip_if_no_core()
+    skip_if_not_installed("MultiAssayExperiment")
+    local_transport("inprocess")
+    path <- withr::local_tempfile(fileext = ".rds")
+    saveRDS(fitted(), path)
+    mae <- readRDS(path)
+    atac <- SingleCellExperiment::SingleCellExperiment(
+        list(counts = SummarizedExperiment::assay(unpaired()[["atac"]], "counts"))
+    )
+    y <- projectCells(atac[, 50:1], mae, modality = "atac", verbose = FALSE)
+    expect_equal(latent(y), latent(mae[["atac"]])[50:1, ], tolerance = 1e-4)
+    a <- transferLabels(mae[["atac"]], mae, verbose = FALSE, unknown_below = 0)
+    expect_true(all(a$glue_label %in% as.character(mae[["rna"]]$cell_type)))
+    b <- transferLabels(y, mae, verbose = FALSE, unknown_below = 0)
+    expect_gt(mean(b$glue_label == a$glue_label[50:1]), 0.95)
+    genes <- head(grep("^GENE", isthmusModel(mae)@features, value = TRUE), 3L)
+    p <- imputeAssay(mae[["atac"]], features = genes, verbose = FALSE)
+    values <- SummarizedExperiment::assay(SingleCellExperiment::altExp(p, "GLUE"), "GLUE")
+    expect_identical(dimnames(values), list(genes, colnames(atac)))
+    expect_true(all(values >= 0 & is.finite(values)))
+})
+
+test_that("edges of the user's own are the graph, and positions place its links", {
+    skip_if_no_core()
+    local_transport("inprocess")
+    sim <- unpaired()
+    own <- S4Vectors::metadata(sim)$links
+    edges <- data.frame(source = own$gene, target = own$peak, weight = 0.5)
+    y <- briefly(list(rna = sim[["rna"]], atac = sim[["atac"]]), edges = edges, n_features = 100)
+    links <- peakGeneLinks(y, fdr = 1, verbose = FALSE)
+    expect_true(all(paste(links$gene, links$peak) %in% paste(edges$source, edges$target)))
+    expect_gt(length(links), 0L)
+    expect_true(all(links$weight == 0.5))
+})
+
+test_that("the core's words of refusal come through, and nothing changes", {
+    skip_if_no_core()
+    local_transport("inprocess")
+    sim <- unpaired()
+    x <- list(rna = sim[["rna"]], atac = sim[["atac"]])
+    expect_error(briefly(x, region = "exon"), "region", class = "isthmus_input_error")
+    expect_error(briefly(x, n_hiden = 3), "n_hiden", class = "isthmus_input_error")
+    clash <- x
+    rownames(clash$atac)[1] <- rownames(clash$rna)[1]
+    expect_error(briefly(clash), "different names", class = "isthmus_input_error")
+    far <- x
+    SummarizedExperiment::rowRanges(far$atac) <- GenomicRanges::shift(
+        SummarizedExperiment::rowRanges(far$atac), 5e8
+    )
+    expect_error(briefly(far), "within 20,000 bp", class = "isthmus_input_error")
+    expect_error(
+        peakGeneLinks(briefly(x, n_models = 0, max_steps = 10)), "n_models", class = "isthmus_input_error"
+    )
+})
