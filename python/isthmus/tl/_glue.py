@@ -184,6 +184,13 @@ class Glue(FittedModel):
             ``label`` and ``confidence`` of each query cell.
         """
         voters = (self.cells_of(source), self.latent_of(source))
+        named = labels.index if isinstance(labels, pd.Series) else voters[0]
+        if not named.isin(voters[0]).any() and named.isin(self.cells).any():
+            raise InputError(
+                f"labels of the cells of '{source}'",
+                f"those of other cells, such as '{named[0]}'",
+                "name their modality",
+            )
         return self._vote(query, labels, voters, k, unknown_below, key_added, {"modality": modality, **settings})
 
     def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:

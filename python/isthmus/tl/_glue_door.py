@@ -27,8 +27,9 @@ def check_modalities(studies: Mapping[str, Study], graph: GuidanceGraph, setting
     Raises
     ------
     InputError
-        If there is no graph of forward edges, a modality has a name that no network can have, too few cells, features
-        that another one has too, or values that its likelihood or reduction cannot be of, or weights are wrong.
+        If there is no graph of forward edges, a modality has a name that no network can have, too few cells, no
+        features in the graph, features that another one has too, or values that its likelihood or reduction cannot be
+        of, or weights are wrong.
     """
     _check_graph(graph)
     for name, study in studies.items():
@@ -41,6 +42,12 @@ def check_modalities(studies: Mapping[str, Study], graph: GuidanceGraph, setting
         if study.n_cells < LEAST_CELLS:
             raise InputError(
                 f"at least {LEAST_CELLS} cells of each modality", f"{study.n_cells} of '{name}'", "give more cells"
+            )
+        if not study.features.isin(graph.features).any():
+            raise InputError(
+                f"features of '{name}' in the graph, such as {shorten(study.features, 3)}",
+                f"none of {study.n_features}; the graph has {shorten(graph.features, 3)}",
+                "build the graph from these data, with the same names of features",
             )
         _check_values(name, study, settings)
     for (one, first), (other, second) in combinations(studies.items(), 2):

@@ -190,15 +190,8 @@ def trained_graph(graph: GuidanceGraph, wanted: dict[str, pd.Index], first: str)
     Raises
     ------
     InputError
-        If the graph does not know a modality's features, or the data lack features of the graph.
+        If no edge leads from the chosen features to a modality.
     """
-    for name, features in wanted.items():
-        if not features.isin(graph.features).any():
-            raise InputError(
-                f"features of '{name}' in the graph, such as {shorten(features, 3)}",
-                f"none of {len(features)}; the graph has {shorten(graph.features, 3)}",
-                "build the graph from these data, with the same names of features",
-            )
     start = wanted[first][wanted[first].isin(graph.features)]
     reached = graph.neighbors_of(start)
     nodes = [start, *(x[x.isin(reached)] for name, x in wanted.items() if name != first)]
