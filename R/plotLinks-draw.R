@@ -60,9 +60,10 @@
     colour <- ifelse(mine | is.null(gene), .inkColour, "#9A9A9A")
     graphics::segments(left, y, right, y, col = colour, lwd = 3.5, lend = "butt")
     .drawStarts(bodies, y, colour, view, span)
+    place <- match(bodies$side, c("left", "above", "right"))
     graphics::text(
-        ifelse(bodies$before, left, right), y, bodies$name, pos = ifelse(bodies$before, 2, 4),
-        offset = 0.4, cex = 0.75, font = ifelse(mine, 4, 3), col = colour
+        cbind(left, (left + right) / 2, right)[cbind(seq_along(y), place)], y, bodies$name,
+        pos = c(2, 3, 4)[place], offset = 0.4, cex = 0.75, font = ifelse(mine, 4, 3), col = colour
     )
 }
 
@@ -101,7 +102,7 @@
     score <- S4Vectors::mcols(shown)$score
     if (is.null(limit)) limit <- max(abs(score), 1e-9)
     steps <- signif(limit * c(1, 2, 3) / 3, 2)
-    if (any(score < 0)) steps <- c(-rev(steps), steps)
+    if (any(score < 0)) steps <- c(-steps[3], steps)
     graphics::legend(
         "topright", legend = format(steps), title = "score", horiz = TRUE, bty = "n", cex = 0.75,
         col = .strengthColour(steps, limit), lwd = 0.8 + 2.4 * .strength(steps, limit),

@@ -81,7 +81,8 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     }
     made <- S4Vectors::mcols(mine)
     ends <- range(made$peak_start, made$peak_end, made$tss)
-    margin <- max(0.06 * diff(ends), 1000)
+    # Beside a gene that fills the view there is room for its name.
+    margin <- max((0.05 + 0.0125 * nchar(gene)) * diff(ends), 1000)
     list(
         chrom = as.character(GenomicRanges::seqnames(mine))[1],
         start = max(ends[1] - margin, 1), end = ends[2] + margin
@@ -132,8 +133,8 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     links[here]
 }
 
-# @return data.frame(name, chrom, start, end, strand, before, row) of the genes in view:
-#   whether the name stands before the gene, and rows in which nothing overlaps.
+# @return data.frame(name, chrom, start, end, strand, side, row) of the genes in view: on
+#   which side the name stands ("left", "right", "above"), and rows without overlaps.
 .genesIn <- function(genes, shown, view) {
     made <- S4Vectors::mcols(shown)
     known <- .bodiesOf(genes)
@@ -150,9 +151,11 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     room <- (nchar(known$name) * 0.0125 + 0.02) * span
     left <- pmax(known$start, view$start)
     right <- pmin(known$end, view$end)
-    known$before <- left - room >= view$start | right + room > view$end
+    known$side <- ifelse(left - room >= view$start, "left",
+        ifelse(right + room <= view$end, "right", "above"))
     known$row <- .packed(
-        left - ifelse(known$before, room, 0), right + ifelse(known$before, 0, room), 0.02 * span
+        left - ifelse(known$side == "left", room, 0),
+        right + ifelse(known$side == "right", room, 0), 0.02 * span
     )
     known
 }

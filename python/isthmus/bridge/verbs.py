@@ -31,7 +31,7 @@ def fit(
     study: AnnData, *, folder: str, system: str = "scalex", progress: Say | str = "silent", **settings: Any
 ) -> dict[str, Any]:
     """Fit a system and save the model into ``folder``; with labels also the label of every cell, and a confidence."""
-    check_choice(system, tuple(SYSTEMS), "system")
+    check_choice(system, tuple(name for name in SYSTEMS if name != "glue"), "system")
     model = getattr(im.tl, system)(study, settings.pop("batch_key", None), progress=progress, **settings)
     model.save(folder)
     result = {"embedding": model.latent, **_describe(model)}

@@ -35,7 +35,7 @@ def supervised(reference, tmp_path_factory):
     return verbs.fit(reference.copy(), folder=folder, system="scdreamer", labels_key="known", **SMALL), folder
 
 
-@pytest.mark.parametrize("system", sorted(SYSTEMS))
+@pytest.mark.parametrize("system", sorted(set(SYSTEMS) - {"glue"}))
 def test_every_system_is_fitted_and_described(reference, tmp_path, system):
     result = verbs.fit(reference.copy(), folder=str(tmp_path / "model"), system=system, **SMALL)
     assert result["manifest"]["system"] == system

@@ -1,0 +1,100 @@
+"""The verbs of GLUE that other languages call: several studies and tables in, plain results out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import isthmus as im
+from isthmus.bridge import verbs
+
+BRIEF = {
+    "extend": 20_000, "n_latent": 4, "n_hidden": 16, "n_components": 10, "max_steps": 20, "link_steps": 5,
+    "batch_size": 32, "precision": "32-true",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return im.data.simulate(n_cells=80, n_genes=80, n_peaks=200, n_types=3, seed=1, pairing="unpaired")
+
+
+@pytest.fixture(scope="module")
+def fitted(studies, tmp_path_factory):
+    """Result of a fit, and the folder of its model."""
+    folder = str(tmp_path_factory.mktemp("models") / "glue")
+    copies = {name: one.copy() for name, one in studies.items()}
+    return verbs.VERBS["fit_glue"](copies, folder=folder, batch_key={"rna": "batch"}, **BRIEF), folder
+
+
+def test_a_fit_describes_every_modality(studies, fitted):
+    result, folder = fitted
+    assert result["modalities"] == ["rna", "atac"]
+    for name, one in studies.items():
+        assert result["embeddings"][name].shape == (one.n_obs, 4)
+        assert result["cells"][name] == list(one.obs_names)
+    assert result["feature_embedding"].shape == (len(result["features"]), 4)
+    told = verbs.info(folder=folder)
+    assert told["manifest"]["id"] == result["manifest"]["id"]
+    for part in ("modalities", "cells", "features"):
+        assert told[part] == result[part]
+
+
+def test_links_are_those_of_the_loaded_model(fitted):
+    table = verbs.VERBS["links"](folder=fitted[1])["links"]
+    pd.testing.assert_frame_equal(table, im.load(fitted[1]).links())
+
+
+def test_another_model_has_no_links(studies, tmp_path, refused):
+    folder = str(tmp_path / "scalex")
+    small = {"n_features": 40, "n_latent": 3, "n_hidden": 8, "max_steps": 5, "compile": False}
+    verbs.fit(studies["rna"].copy(), folder=folder, batch_key="batch", **small)
+    with refused("'scalex'", "'glue'"):
+        verbs.VERBS["links"](folder=folder)
+
+
+def test_genes_may_be_a_table_and_give_the_graph_that_columns_give(studies, fitted, tmp_path):
+    rna = studies["rna"]
+    genes = rna.var[["chrom", "chromStart", "chromEnd", "strand"]].assign(gene_name=rna.var_names)
+    genes.index = [str(i) for i in range(len(genes))]
+    bare = {"rna": rna.copy(), "atac": studies["atac"].copy()}
+    bare["rna"].var = pd.DataFrame(index=rna.var_names)
+    result = verbs.VERBS["fit_glue"](
+        bare, folder=str(tmp_path / "glue"), genes=genes, batch_key={"rna": "batch"}, **BRIEF
+    )
+    np.testing.assert_allclose(result["embeddings"]["atac"], fitted[0]["embeddings"]["atac"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_edges_of_the_users_own_keep_the_positions_that_are_known(studies, tmp_path, placed):
+    edges = pd.DataFrame(studies["rna"].uns["links"])[["gene", "peak"]].rename(
+        columns={"gene": "source", "peak": "target"}
+    )
+    given = {name: one.copy() for name, one in studies.items()}
+    if not placed:
+        given["rna"].var = pd.DataFrame(index=given["rna"].var_names)
+    folder = str(tmp_path / "glue")
+    verbs.VERBS["fit_glue"](given, folder=folder, edges=edges.drop_duplicates(), n_features=80, **BRIEF)
+    table = verbs.VERBS["links"](folder=folder)["links"]
+    assert set(zip(table["gene"], table["peak"], strict=True)) <= set(
+        zip(edges["source"], edges["target"], strict=True)
+    )
+    assert table["peak_start"].notna().all()
+    assert table["tss"].notna().all() == placed
+
+
+def test_values_of_another_modality_are_predicted(studies, fitted):
+    atac = studies["atac"].copy()
+    gene = fitted[0]["features"][0]
+    result = verbs.impute(atac, folder=fitted[1], modality="atac", target="rna", features=[gene], batch="average")
+    assert result["features"] == [gene]
+    assert result["values"].shape == (atac.n_obs, 1)
+
+
+def test_genes_of_a_file_are_a_table(tmp_path):
+    path = tmp_path / "genes.bed"
+    path.write_text("chr1\t10\t20\tA\t0\t-\nchr1\t10\t40\tA\t0\t-\nchr2\t0\t5\tB\t0\t+\n")
+    table = verbs.VERBS["genes"](path=str(path))["genes"]
+    assert table["gene_name"].tolist() == ["A", "B"]
+    assert table[["chromStart", "chromEnd"]].to_numpy().tolist() == [[10, 40], [0, 5]]
