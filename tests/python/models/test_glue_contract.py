@@ -284,3 +284,11 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(model, reference, fit, tmp_p
     assert np.array_equal(resumed.weight, model.weight)
     pd.testing.assert_frame_equal(resumed.links(), model.links())
     pd.testing.assert_frame_equal(timeless(resumed.history), timeless(model.history))
+
+
+def test_other_weights_do_not_go_on_from_a_checkpoint(reference, fit, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "Checkpoints", functools.partial(checkpoint.Checkpoints, seconds=0.0))
+    settings = {"max_steps": 8, "n_models": 0, "balance": False, "checkpoint": str(tmp_path / "run")}
+    fit(reference, **settings)
+    with refused("other cells or settings", "the same cells and settings", kind=im.ModelFileError):
+        fit(reference, **settings, kl_weight=0.5)
