@@ -38,18 +38,6 @@ ATAC_TYPES = {
 }  # fmt: skip
 
 
-def foscttm(u: np.ndarray, v: np.ndarray) -> float:
-    """Share of the other modality's cells that are nearer than the true match, mean of both directions."""
-    shares = []
-    for a, b in ((u, v), (v, u)):
-        for start in range(0, len(a), 500):
-            part = a[start : start + 500]
-            d = (part**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * part @ b.T
-            own = d[np.arange(len(d)), np.arange(start, start + len(d))]
-            shares.append((d < own[:, None]).mean(axis=1))
-    return float(np.concatenate(shares).mean())
-
-
 def transfer(u: np.ndarray, v: np.ndarray, rna: ad.AnnData, atac: ad.AnnData) -> dict[str, float]:
     """Accuracy and macro-F1 of 15 nearest RNA cells' vote on ATAC cells of comparable types, and mixing (1 = full)."""
     known = np.array([next((t for k, t in RNA_TYPES.items() if k in str(s)), "T") for s in rna.obs["cell_type"]])
@@ -80,7 +68,7 @@ def run(name: str, seed: int, corrupt: float, settings: dict) -> dict[str, float
     )
     seconds = time.perf_counter() - began
     u, v = model.latent_of("rna"), model.latent_of("atac")
-    scores = {"FOSCTTM": foscttm(u, v)} if name == "scicar" else transfer(u, v, rna, atac)
+    scores = {"FOSCTTM": im.metrics.foscttm(u, v)} if name == "scicar" else transfer(u, v, rna, atac)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"set": name, "corrupted": corrupt, "seed": seed, **scores, "seconds": seconds, "peak MiB": memory}
 

@@ -5,7 +5,7 @@ Cao and Gao 2022, doi:10.1038/s41587-022-01284-4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -48,6 +48,7 @@ class GlueLosses(Losses):
     graph: Tensor  # -ln p(edges | V), mean of the means over edges and over negative pairs
     graph_kl: Tensor  # of V from N(0, I), mean over nodes, over the number of nodes
     discriminator: Tensor  # cross-entropy of the modality discriminator, weighted by cell
+    judge: Callable[[], Tensor]  # the same anew, after the discriminator's step
     labels: Tensor  # cross-entropy of the cell-type classifier over the labelled cells
     joint_cross: Tensor  # the three terms of paired cells, see Weights
     real_cross: Tensor
@@ -57,6 +58,8 @@ class GlueLosses(Losses):
         """All terms by name; those of each modality with its name behind."""
         out: dict[str, Tensor] = {}
         for name, value in super().terms().items():
+            if name == "judge":
+                continue
             out |= {f"{name}_{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
         return out
 
@@ -135,12 +138,14 @@ class GLUE(Model):
         by_modality = dict(zip(self.modalities, v.split(self.n_features), strict=True))
         none = v.new_zeros(())
         joint, real, cosine = self._paired(batch, u, by_modality) if batch.present else (none, none, none)
+        judge = self._judge(batch, q)
         return GlueLosses(
             reconstruction={k: self._nll(k, part, u[k], by_modality).mean() for k, part in batch.parts.items()},
             kl={k: kl_standard_normal(q[k]).mean() / len(by_modality[k]) for k in q},
             graph=self.edges.nll(v),
             graph_kl=kl_standard_normal(features).mean() / len(v),
-            discriminator=self._discriminator_loss(batch, q),
+            discriminator=judge(),
+            judge=judge,
             labels=none if self.cell_type is None else self._label_loss(batch, q),
             joint_cross=joint, real_cross=real, cosine=cosine,
         )  # fmt: skip
@@ -149,15 +154,15 @@ class GLUE(Model):
         """(cells,) nats per feature of modality k."""
         return self.decoders[k].nll(part.x, u, v[k], part.covariate) / len(v[k])
 
-    def _discriminator_loss(self, batch: JointBatch, q: Mapping[str, Gaussian]) -> Tensor:
-        """Cross-entropy of telling the modality from the posterior mean and noise."""
+    def _judge(self, batch: JointBatch, q: Mapping[str, Gaussian]) -> Callable[[], Tensor]:
+        """Cross-entropy of telling the modality from the posterior mean and noise, whenever it is asked for."""
         mean = torch.cat([posterior.mean for posterior in q.values()])
         seen = mean + self.noise * mean.detach().std(dim=0) * torch.randn_like(mean)
         parts = [batch.parts[k] for k in q]
         truth = torch.cat([torch.full_like(part.index, i) for i, part in enumerate(parts)])
         weight = torch.cat([torch.ones(len(p), device=mean.device) if p.weight is None else p.weight for p in parts])
         covariate = torch.cat([part.covariate for part in parts]) if self.shared_batches else None
-        return (weight * self.discriminator(seen, truth, covariate)).mean()
+        return lambda: (weight * self.discriminator(seen, truth, covariate)).mean()
 
     def _label_loss(self, batch: JointBatch, q: Mapping[str, Gaussian]) -> Tensor:
         label = torch.cat([batch.parts[k].label for k in q])
@@ -197,7 +202,7 @@ class GLUE(Model):
         learning += [self.encoders, *([] if self.cell_type is None else [self.cell_type])]
         return [
             Phase("autoencoders", learning, self._autoencoder_loss),
-            Phase("discriminator", [self.discriminator], lambda terms, clock: terms.discriminator),
+            Phase("discriminator", [self.discriminator], lambda terms, clock: terms.discriminator, ahead=True),
         ]
 
     def _autoencoder_loss(self, terms: GlueLosses, clock: Clock) -> Tensor:
@@ -206,8 +211,16 @@ class GLUE(Model):
         cells = sum(self._share(k) * (terms.reconstruction[k] + w.kl * terms.kl[k]) for k in self.modalities)
         graph = w.graph * len(self.modalities) * (terms.graph + w.kl * terms.graph_kl)
         paired = w.joint_cross * terms.joint_cross + w.real_cross * terms.real_cross + w.cosine * terms.cosine
-        hiding = 0.0 if self.frozen else w.align * terms.discriminator
+        hiding = w.align * terms.judge() if w.align and not self.frozen else 0.0
         return cells + graph + w.labels * terms.labels + paired - hiding
+
+    @torch.no_grad()
+    def centre(self, means: Mapping[str, Tensor]) -> None:
+        """Move the cells of each modality, whose mean is given, to the origin; what is decoded does not change."""
+        v = self.embed_features()
+        for k, mean in means.items():
+            self.encoders[k].head.mean.bias -= mean
+            self.decoders[k].shift(v[k] @ mean)
 
     def encode(self, modality: str, representation: Tensor) -> Gaussian:
         """``q(u | x_k)``; the embedding of a cell is its mean."""

@@ -36,6 +36,10 @@ class InnerProduct(nn.Module):
         """(cells, features) float32 of (cells, latent), (features, latent) and the cells' batches."""
         return of_batch(F.softplus(GAIN * self.scale), batch) * (u @ v.T).float() + of_batch(GAIN * self.offset, batch)
 
+    def shift(self, product: Tensor) -> None:
+        """Take up in the offset what the (features,) inner products lose."""
+        self.offset += F.softplus(GAIN * self.scale) * product / GAIN
+
     def nll(self, x: SparseRows, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
         """(cells,) nats of the values, summed over features."""
         raise NotImplementedError

@@ -63,8 +63,8 @@ def prepare(
     first, sides, representations, wanted = next(iter(studies)), {}, {}, {}
     for name, study in studies.items():
         reduction = settings.representations.get(name) or ("lsi" if looks_like_peaks(study.features) else "pca")
-        everything = np.ones(study.n_features, dtype=bool)
-        inputs = everything if reduction == "lsi" else variable_inputs(study, settings.n_features)
+        among = study.features.isin(graph.features) if name == first else np.ones(study.n_features, dtype=bool)
+        inputs = among if reduction == "lsi" else variable_inputs(study, settings.n_features, among)
         sides[name], representations[name] = Side.fit(
             name, study, likelihood=settings.likelihoods.get(name) or usual_likelihood(study), reduction=reduction,
             inputs=inputs, n_components=settings.n_components, seed=settings.seed,
@@ -132,8 +132,9 @@ def run_phases(
         parts.append(train(network, loader, held_out, run, progress=progress, checkpoint=folder).assign(phase=number))
 
     if before:
-        network.weights = weights_of(vars(settings))
+        network.weights = weights_of({**vars(settings), "align_weight": settings.pretrain_align_weight})
         phase("pre-training", 0, before)
+        network.centre({k: torch.from_numpy(z.mean(axis=0)) for k, z in embed_all(network, cells).items()})
         if settings.balance:
             weight = balancing_weights(embed_all(network, cells), settings.seed)
     network.weights = weights_of(vars(settings), settings.burn_in)

@@ -154,13 +154,13 @@ def _reduced_values(study: Study, depth: DepthNormalise | None, columns: np.ndar
     return log_normalise(study.x, study, depth, everything)[:, columns]
 
 
-def variable_inputs(study: Study, n_features: int) -> np.ndarray:
-    """(features,) bool, the variable ones; all where the values are no counts or there are no more than that."""
+def variable_inputs(study: Study, n_features: int, among: np.ndarray) -> np.ndarray:
+    """(features,) bool, the variable ones of those ``among``; all of these where the values are no counts."""
     chosen = np.ones(study.n_features, dtype=bool)
     if study.values == "values":
-        return chosen
+        return among
     logged = log_normalise(study.x, study, DepthNormalise.fit(study.x, study.values), chosen)
-    candidates = (logged.getnnz(axis=0) > 0) & ~study.features.str.match(TECHNICAL)
+    candidates = among & (logged.getnnz(axis=0) > 0) & ~study.features.str.match(TECHNICAL)
     chosen[:] = False
     chosen[variable_features(logged, study, candidates, n_features)] = True
     return chosen

@@ -37,7 +37,7 @@ class GlueSettings(Settings):
         "n_models": (0, 100), "link_steps": (1, math.inf), "dropout": (0.0, 0.95), "pretrain_share": (0.0, 0.95),
         "burn_in": (0.0, 1.0),
         **{f"{name}_weight": (0.0, math.inf) for name in (
-            "kl", "graph", "align", "labels", "joint_cross", "real_cross", "cosine")},
+            "kl", "graph", "align", "labels", "joint_cross", "real_cross", "cosine", "pretrain_align")},
     }  # fmt: skip
 
     batch_key: dict[str, str] | None
@@ -59,6 +59,7 @@ class GlueSettings(Settings):
     real_cross_weight: float
     cosine_weight: float
     data_weights: dict[str, float] | None
+    pretrain_align_weight: float
     pretrain_share: float
     burn_in: float
     balance: bool
@@ -83,7 +84,8 @@ def glue(
     n_features: int = 2000, n_components: int = 100, n_latent: int = 50, n_hidden: int = 256, n_layers: int = 2,
     dropout: float = 0.2, kl_weight: float = 1.0, graph_weight: float = 0.02, align_weight: float = 0.05,
     labels_weight: float = 0.02, joint_cross_weight: float = 0.02, real_cross_weight: float = 0.02,
-    cosine_weight: float = 0.02, data_weights: Mapping[str, float] | None = None, pretrain_share: float = 0.25,
+    cosine_weight: float = 0.02, data_weights: Mapping[str, float] | None = None,
+    pretrain_align_weight: float = 0.0, pretrain_share: float = 0.25,
     burn_in: float = 0.3, balance: bool = True, shared_batches: bool = False, n_models: int = 1,
     link_steps: int = 1000, max_epochs: int | None = None, max_steps: int | None = None, batch_size: int = 128,
     learning_rate: float = 2e-3, schedule: str = "constant", validation_fraction: float = 0.1,
@@ -134,6 +136,8 @@ def glue(
         Weights of what paired cells add.
     data_weights
         Weight of each modality's likelihood, 1 on average; None = all alike.
+    pretrain_align_weight
+        Weight of the adversary in pre-training, where it sees the cells through noise only; 0 leaves it out.
     pretrain_share
         Share of the steps before cells are weighted by what the modalities have in common.
     burn_in

@@ -32,6 +32,9 @@ class Phase:
         Fractions of the training between which it acts.
     learning_rate_factor
         Times the learning rate of the run.
+    ahead
+        Whether it moves before the losses of the others are taken. These then ask anew for what depends on its
+        parameters: a game in turns stays bounded where one of simultaneous moves need not.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Phase:
     start: float = 0.0
     stop: float = 1.0
     learning_rate_factor: float = 1.0
+    ahead: bool = False
 
     def acts(self, clock: Clock) -> bool:
         """Whether it acts in the step that the clock shows."""

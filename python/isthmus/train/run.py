@@ -94,6 +94,10 @@ class Run:
         acting = [(p, o) for p, o in zip(self.phases, self.optimizers, strict=True) if p.acts(self.clock)]
         for _, optimizer in acting:
             optimizer.zero_grad()
+        for phase, optimizer in (pair for pair in acting if pair[0].ahead):
+            self._backward(phase, phase.loss(losses, self.clock), last=False)
+            self._move(phase, optimizer)
+        acting = [pair for pair in acting if not pair[0].ahead]
         totals = [phase.loss(losses, self.clock) for phase, _ in acting]
         for (phase, _), total in zip(acting, totals, strict=True):
             self._backward(phase, total, last=phase is acting[-1][0])
