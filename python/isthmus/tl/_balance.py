@@ -13,6 +13,7 @@ from isthmus.metrics._neighbors import nearest, scanpy_graph
 
 RESOLUTION = 1.0
 LEAST_COSINE = 0.5  # clusters less alike than this have nothing to do with each other
+SURE_COSINE = 0.75  # mean best cosine from which the match is trusted
 POWER = 4
 NEIGHBORS = 15
 
@@ -21,7 +22,10 @@ def balancing_weights(latents: Mapping[str, np.ndarray], seed: int = 0) -> dict[
     """Weights from matching the clusters of each modality.
 
     With J the product, over all pairs of modalities, of ``cos(mean of cluster, mean of cluster) ^ 4`` (0 below 0.5), a
-    cell of cluster a counts ``sum of J over the other modalities' clusters / size of a``, over the mean of that.
+    cell of cluster a has ``r = sum of J over the other modalities' clusters / size of a``, over the mean of that, and
+    counts ``1 + t (r - 1)``. The trust t rises from 0 to 1 as the best cosine of a cell's cluster, a mean over cells and
+    pairs of modalities, goes from 0.5 to 0.75: where nothing is aligned yet, a match is chance, and to leave the rest
+    out of the alignment does harm.
 
     Parameters
     ----------
@@ -37,18 +41,22 @@ def balancing_weights(latents: Mapping[str, np.ndarray], seed: int = 0) -> dict[
     """
     clusters = {name: leiden_codes(z, seed) for name, z in latents.items()}
     means = [_cluster_means(z, clusters[name]) for name, z in latents.items()]
-    n = len(means)
+    sizes = [np.bincount(code) for code in clusters.values()]
+    n, best = len(means), []
     joint = np.ones([len(mean) for mean in means])
     for i in range(n):
         for j in range(i + 1, n):
             alike = means[i] @ means[j].T
+            best += [np.average(alike.max(axis=1), weights=sizes[i]), np.average(alike.max(axis=0), weights=sizes[j])]
             alike = np.where(alike < LEAST_COSINE, 0.0, alike) ** POWER
             joint = joint * np.expand_dims(alike, [axis for axis in range(n) if axis not in (i, j)])
+    trust = np.clip((np.mean(best) - LEAST_COSINE) / (SURE_COSINE - LEAST_COSINE), 0.0, 1.0)
     out = {}
     for i, (name, code) in enumerate(clusters.items()):
         total = joint.sum(axis=tuple(axis for axis in range(n) if axis != i))
-        weight = (total / np.bincount(code))[code]
-        out[name] = (weight / weight.mean() if weight.sum() > 0 else np.ones(len(code))).astype(np.float32)
+        ratio = (total / sizes[i])[code]
+        ratio = ratio / ratio.mean() if ratio.sum() > 0 else np.ones(len(code))
+        out[name] = (1.0 + trust * (ratio - 1.0)).astype(np.float32)
     return out
 
 

@@ -211,7 +211,7 @@ def planned_steps(settings: Any, cells: Mapping[str, Cells]) -> int:
 
 def default_steps(n_cells: int) -> int:
     """Steps for data of this size."""
-    return int(np.clip(80 * np.sqrt(n_cells), 2000, 40_000))
+    return int(np.clip(55 * np.sqrt(n_cells), 2000, 40_000))
 
 
 def embed_all(network: GLUE, cells: Mapping[str, Cells]) -> dict[str, np.ndarray]:

@@ -85,11 +85,11 @@ def glue(
     dropout: float = 0.2, kl_weight: float = 1.0, graph_weight: float = 0.02, align_weight: float = 0.05,
     labels_weight: float = 0.02, joint_cross_weight: float = 0.02, real_cross_weight: float = 0.02,
     cosine_weight: float = 0.02, data_weights: Mapping[str, float] | None = None,
-    pretrain_align_weight: float = 0.0, pretrain_share: float = 0.25,
+    pretrain_align_weight: float = 0.0, pretrain_share: float = 0.35,
     burn_in: float = 0.3, balance: bool = True, shared_batches: bool = False, n_models: int = 1,
     link_steps: int = 1000, max_epochs: int | None = None, max_steps: int | None = None, batch_size: int = 128,
     learning_rate: float = 2e-3, schedule: str = "constant", validation_fraction: float = 0.1,
-    early_stopping: bool = False, accelerator: str = "auto", devices: int | str = 1, precision: str = "auto",
+    early_stopping: bool = False, accelerator: str = "auto", devices: int | str = 1, precision: str = "32-true",
     compile: bool | str = False, seed: int = 0, key_added: str = "glue",
     progress: str | Callable[[str], Any] = "auto", checkpoint: str | None = None,
 ) -> Glue:  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -16,6 +16,11 @@ def slow_weights(latents, clusters):
     for k, z in latents.items():
         sums = [z[clusters[k] == c].mean(axis=0) for c in range(clusters[k].max() + 1)]
         means[k] = [m / np.linalg.norm(m) for m in sums]
+    best = []
+    for i, j in permutations(range(len(names)), 2):
+        found = [max(float(mine @ other) for other in means[names[j]]) for mine in means[names[i]]]
+        best.append(np.mean([found[c] for c in clusters[names[i]]]))
+    trust = min(max((np.mean(best) - 0.5) / 0.25, 0.0), 1.0)
     joint = {}
     for combination in product(*(range(len(means[k])) for k in names)):
         value = 1.0
@@ -28,7 +33,8 @@ def slow_weights(latents, clusters):
     for i, k in enumerate(names):
         total = [sum(v for c, v in joint.items() if c[i] == a) / (clusters[k] == a).sum() for a in range(len(means[k]))]
         weight = np.array([total[c] for c in clusters[k]])
-        out[k] = weight / weight.mean() if weight.sum() > 0 else np.ones(len(weight))
+        ratio = weight / weight.mean() if weight.sum() > 0 else np.ones(len(weight))
+        out[k] = 1 + trust * (ratio - 1)
     return out
 
 
@@ -48,9 +54,23 @@ def test_balancing_weights_are_those_of_the_definition(rng, more):
         np.testing.assert_allclose(weights[k], slow[k], rtol=1e-4)
         assert weights[k].mean() == pytest.approx(1.0, abs=1e-5)
         assert weights[k].dtype == np.float32
-    only = latents["atac"][:, 3] > 0.5  # cells that no other modality has
-    assert (weights["atac"][only] == 0).all()
-    assert (weights["atac"][~only] > 0).any()
+
+
+def test_cells_that_no_other_modality_has_do_not_count_where_the_rest_matches(rng):
+    latents = {"rna": clouds(rng, 200, [0, 1, 2]), "atac": clouds(rng, 200, [0, 1, 2, 3], spread=0.1)}
+    weight = _balance.balancing_weights(latents)["atac"]
+    only = latents["atac"][:, 3] > 0.5
+    assert weight[only].max() < 0.3 < weight[~only].min()
+
+
+def test_a_poor_match_is_not_trusted(rng):
+    turned = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    one, other = clouds(rng, 200, [0, 1, 2]), clouds(rng, 150, [1, 2, 3])
+    spreads = [
+        w.std() for w in _balance.balancing_weights({"rna": one, "atac": (other @ turned).astype(np.float32)}).values()
+    ]
+    plain = [w.std() for w in _balance.balancing_weights({"rna": one, "atac": other}).values()]
+    assert max(spreads) < min(plain)
 
 
 def test_where_nothing_matches_all_cells_count_alike(rng):
