@@ -127,7 +127,7 @@ def rare(seeds: list[int], settings: dict) -> pd.DataFrame:
     for seed in seeds:
         adata = im.data.simulate(
             n_cells=10_000, n_genes=2_000, n_types=8, n_batches=16, modalities="rna", confounding="both",
-            rare_types={"ionocyte": (20, 2)}, seed=seed,
+            rare_types={"ionocyte": (20, 2)}, type_strength=2.0, seed=seed,  # PCA and Leiden find it too
         )["rna"]  # fmt: skip
         model = im.tl.scdreamer(adata, "batch", seed=seed, progress="silent", **settings)
         truth = (adata.obs["cell_type"] == "ionocyte").to_numpy()

@@ -15,5 +15,6 @@ from isthmus.pl._embedding import embedding, projection
 from isthmus.pl._history import history
 from isthmus.pl._layout import umap
 from isthmus.pl._links import links
+from isthmus.pl._modalities import modalities
 
-__all__ = ["colors_of", "confusion", "consistency", "embedding", "history", "links", "projection", "umap"]
+__all__ = ["colors_of", "confusion", "consistency", "embedding", "history", "links", "modalities", "projection", "umap"]

@@ -23,9 +23,9 @@ def balancing_weights(latents: Mapping[str, np.ndarray], seed: int = 0) -> dict[
 
     With J the product, over all pairs of modalities, of ``cos(mean of cluster, mean of cluster) ^ 4`` (0 below 0.5), a
     cell of cluster a has ``r = sum of J over the other modalities' clusters / size of a``, over the mean of that, and
-    counts ``1 + t (r - 1)``. The trust t rises from 0 to 1 as the best cosine of a cell's cluster, a mean over cells and
-    pairs of modalities, goes from 0.5 to 0.75: where nothing is aligned yet, a match is chance, and to leave the rest
-    out of the alignment does harm.
+    counts ``1 + t (r - 1)``. The trust t rises from 0 to 1 as the best cosine of a cell's cluster, a mean over cells
+    and pairs of modalities, goes from 0.5 to 0.75: where nothing is aligned yet, a match is chance, and to leave the
+    rest out of the alignment does harm.
 
     Parameters
     ----------

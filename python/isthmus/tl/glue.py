@@ -139,9 +139,9 @@ def glue(
     pretrain_align_weight
         Weight of the adversary in pre-training, where it sees the cells through noise only; 0 leaves it out.
     pretrain_share
-        Share of the steps before cells are weighted by what the modalities have in common.
+        Share of the steps before the adversary takes part.
     burn_in
-        Share of the steps after that in which the noise on the adversary's input falls to nothing.
+        Share of the other steps in which the noise on the adversary's input falls to nothing.
     balance
         Whether cells are weighted in the alignment, see Notes.
     shared_batches
@@ -183,9 +183,10 @@ def glue(
 
     Notes
     -----
-    Training has two parts. In the first the adversary sees the cells through noise, so that only what is plain gets
-    aligned. Then clusters are matched between modalities, and each cell counts as much as the other modality has of its
-    kind: cells that only one modality has are not forced onto others. In the second part the noise fades.
+    Training has two parts. In the first there is no adversary (``pretrain_align_weight``): graph and data alone bring
+    the modalities into one space, up to an offset, which is then removed. Clusters are matched between modalities, and
+    each cell counts as much as the other modality has of its kind, so that cells that only one modality has are not
+    forced onto others. In the second part the adversary aligns what is left, at first through noise (``burn_in``).
 
     Examples
     --------
