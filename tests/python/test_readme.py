@@ -22,7 +22,7 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_python_quick_start_runs_as_typed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python")
+    code, glue = blocks("python")
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     assert names["reference"].obsm["X_scalex"].shape == (names["reference"].n_obs, 10)
@@ -30,6 +30,10 @@ def test_the_python_quick_start_runs_as_typed(tmp_path, monkeypatch, capsys):
     assert names["imputed"].n_obs == names["query"].n_obs
     assert list(im.load("reference-model").cells) == list(names["reference"].obs_names)
     assert "X_scalex" in ad.read_h5ad("query.h5ad").obsm
+    exec(compile(glue, "README.md", "exec"), names)
+    assert names["data"]["atac"].obsm["X_glue"].shape == (900, 50)
+    right = names["data"]["atac"].obs["glue_label"].astype(str) == names["data"]["atac"].obs["cell_type"].astype(str)
+    assert right.mean() > 0.5
 
 
 def test_quick_starts_are_short():

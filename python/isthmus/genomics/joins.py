@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import bioframe
 import numpy as np
 import pandas as pd
 
@@ -70,6 +69,8 @@ def distance_join(a: Intervals, b: Intervals, within: int) -> Pairs:
     check_number(within, "within", 0, LARGEST_REACH, whole=True)
     if not len(a) or not len(b):
         return Pairs(*(np.empty(0, dtype=np.int64) for _ in range(3)))
+    import bioframe  # loads matplotlib: only where it is used
+
     found = bioframe.overlap(_table(a, int(within)), _table(b, 0), how="inner", return_input=False, return_index=True)
     first, second = (found[name].to_numpy(dtype=np.int64) for name in ("index", "index_"))
     order = np.lexsort((second, first))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+from isthmus.nn.graph import GAIN
 from isthmus.nn.inner_product import DECODERS, LEAST_SD
 
 CELLS, FEATURES, LATENT, BATCHES = 7, 12, 3, 2
@@ -29,8 +30,8 @@ def slow_activation(decoder, u, v, batch):
     out = np.zeros((CELLS, FEATURES))
     for i in range(CELLS):
         for j in range(FEATURES):
-            scale = np.log1p(np.exp(decoder.scale[batch[i], j].item()))
-            out[i, j] = scale * float(u[i] @ v[j]) + decoder.offset[batch[i], j].item()
+            scale = np.log1p(np.exp(GAIN * decoder.scale[batch[i], j].item()))
+            out[i, j] = scale * float(u[i] @ v[j]) + GAIN * decoder.offset[batch[i], j].item()
     return out
 
 
@@ -38,7 +39,7 @@ def slow_nll(name, decoder, x, a, batch):
     """By SciPy's distributions."""
 
     def by_cell(table):
-        return table.detach().numpy()[batch.numpy()]
+        return GAIN * table.detach().numpy()[batch.numpy()]
 
     if name in ("nb", "zinb"):
         share = np.exp(a - a.max(axis=1, keepdims=True))
@@ -99,7 +100,18 @@ def test_expected_values_are_the_mean_of_draws(parts, generator, rng):
     u, v, batch = parts
     decoder = decoder_of("ziln", generator)
     a = slow_activation(decoder, u, v, batch)
-    sd = np.log1p(np.exp(decoder.spread.detach().numpy()[batch])) + LEAST_SD
-    there = 1 / (1 + np.exp(decoder.zero_logits.detach().numpy()[batch]))
+    sd = np.log1p(np.exp(GAIN * decoder.spread.detach().numpy()[batch])) + LEAST_SD
+    there = 1 / (1 + np.exp(GAIN * decoder.zero_logits.detach().numpy()[batch]))
     expected = decoder.expected(u, v, batch, torch.ones(CELLS, 1)).detach().numpy()
     np.testing.assert_allclose(expected, there * np.exp(a + sd**2 / 2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(DECODERS))
+def test_cells_and_offsets_can_move_together(name, parts, generator):
+    u, v, batch = parts
+    decoder = decoder_of(name, generator)
+    library, shift = torch.full((CELLS, 1), 9.0), torch.randn(LATENT, generator=generator)
+    before = decoder.expected(u, v, batch, library)
+    with torch.no_grad():
+        decoder.shift(v @ shift)
+    torch.testing.assert_close(decoder.expected(u - shift, v, batch, library), before, rtol=1e-4, atol=1e-5)
