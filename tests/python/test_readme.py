@@ -31,7 +31,7 @@ def test_the_python_quick_start_runs_as_typed(tmp_path, monkeypatch, capsys):
     assert list(im.load("reference-model").cells) == list(names["reference"].obs_names)
     assert "X_scalex" in ad.read_h5ad("query.h5ad").obsm
     exec(compile(glue, "README.md", "exec"), names)
-    assert names["data"]["atac"].obsm["X_glue"].shape == (900, 50)
+    assert names["data"]["atac"].obsm["X_glue"].shape == (600, 50)
     right = names["data"]["atac"].obs["glue_label"].astype(str) == names["data"]["atac"].obs["cell_type"].astype(str)
     assert right.mean() > 0.5
 

@@ -17,7 +17,7 @@ test_that("the quick start runs as typed, for SingleCellExperiment and Seurat", 
     skip_if_not_installed("SeuratObject")
     withr::local_dir(withr::local_tempdir())
     blocks <- readmeBlocks()
-    expect_length(blocks, 2L)
+    expect_length(blocks, 3L)
     shown <- new.env(parent = globalenv())
     output <- capture.output(suppressMessages(suppressWarnings(for (block in blocks) {
         eval(parse(text = block, encoding = "UTF-8"), shown)
@@ -32,4 +32,5 @@ test_that("the quick start runs as typed, for SingleCellExperiment and Seurat", 
     expect_identical(isthmusModel(readRDS("reference.rds"))@cells, colnames(shown$reference))
     expect_identical(loadModel("reference-model")@cells, colnames(shown$reference))
     expect_identical(dim(embeddingOf(shown$seurat)), c(ncol(shown$cells), 10L))
+    expect_identical(dim(SingleCellExperiment::reducedDim(shown$data$atac, "GLUE")), c(300L, 50L))
 })
