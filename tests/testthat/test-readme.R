@@ -32,5 +32,5 @@ test_that("the quick start runs as typed, for SingleCellExperiment and Seurat", 
     expect_identical(isthmusModel(readRDS("reference.rds"))@cells, colnames(shown$reference))
     expect_identical(loadModel("reference-model")@cells, colnames(shown$reference))
     expect_identical(dim(embeddingOf(shown$seurat)), c(ncol(shown$cells), 10L))
-    expect_identical(dim(SingleCellExperiment::reducedDim(shown$data$atac, "GLUE")), c(300L, 50L))
+    expect_identical(dim(SingleCellExperiment::reducedDim(shown$sim[["atac"]], "GLUE")), c(300L, 50L))
 })
