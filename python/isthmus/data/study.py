@@ -171,6 +171,11 @@ def pick_layer(adata: AnnData, layer: str | None) -> sp.spmatrix | np.ndarray:
     return adata.layers[layer]
 
 
+def layer_or_usual(adata: AnnData, layer: str | None, usual: str | None) -> str | None:
+    """The layer asked for; where none is, the usual one if the data have it."""
+    return usual if layer is None and isinstance(adata, AnnData) and usual in layer_names(adata) else layer
+
+
 def layer_names(adata: AnnData) -> list[str]:
     """Names of the layers; newer versions of anndata list X among them under the name None."""
     return [name for name in adata.layers if name is not None]

@@ -10,7 +10,6 @@ import os
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
@@ -238,6 +237,8 @@ def _drawn_null(
 
 
 def _table(graph: GuidanceGraph, places: Places, links: Links, score: np.ndarray, found: Significance) -> pd.DataFrame:
+    from scipy.stats import false_discovery_control  # takes a third of a second: only where it is used
+
     gene, peak = links.source, links.target
     known = places.chrom[peak] >= 0
     chrom = np.where(known, places.chrom[peak], places.chrom[gene])

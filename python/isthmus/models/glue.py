@@ -114,6 +114,9 @@ class GLUE(Model):
         told = max(n_batches.values()) if shared_batches else 0
         self.discriminator = ModalityDiscriminator(n_latent, len(self.modalities), n_hidden, n_layers, dropout, told)
         self.cell_type = nn.Linear(n_latent, n_labels) if n_labels else None
+        if frozen:
+            self.encoders.requires_grad_(False)
+            self.discriminator.requires_grad_(False)
         self.register_buffer("noise", torch.tensor(float(self.weights.noise)), persistent=False)
 
     def at(self, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ LEAST_SD = 1e-4
 ZERO = 1e-7  # what is smaller is a zero, for the zero-inflated likelihoods
 
 
-class InnerProduct(nn.Module):
+class InnerProduct(nn.Module, ABC):
     """``a = softplus(s_b) * (u . v) + c_b``, with a scale and an offset for each batch and feature.
 
     Subclasses say what ``a`` means. All parameters start at zero, and are stored in units of :data:`GAIN`.
@@ -40,13 +41,13 @@ class InnerProduct(nn.Module):
         """Take up in the offset what the (features,) inner products lose."""
         self.offset += F.softplus(GAIN * self.scale) * product / GAIN
 
+    @abstractmethod
     def nll(self, x: SparseRows, u: Tensor, v: Tensor, batch: Tensor) -> Tensor:
         """(cells,) nats of the values, summed over features."""
-        raise NotImplementedError
 
+    @abstractmethod
     def expected(self, u: Tensor, v: Tensor, batch: Tensor, library: Tensor) -> Tensor:
         """(cells, features) expected values of cells with the (cells, 1) ``library``."""
-        raise NotImplementedError
 
 
 def of_batch(by_batch: Tensor, batch: Tensor) -> Tensor:

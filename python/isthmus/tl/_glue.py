@@ -14,7 +14,7 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus.data import Categories, Study, from_anndata
 from isthmus.data.door import check_choice, check_number
-from isthmus.data.study import layer_names
+from isthmus.data.study import layer_or_usual
 from isthmus.genomics import GuidanceGraph, link_table
 from isthmus.metrics import integration_consistency
 from isthmus.models.glue import GLUE
@@ -98,7 +98,7 @@ class Glue(FittedModel):
         numpy.ndarray
             (cells, latent) float32; nothing is written.
         """
-        study = self._study(adata, self._known(modality), None, **settings)
+        study = self._study(adata, self._known(modality), **settings)
         representation, _ = self.sides[modality].represent(study, min_coverage=1.0)
         return embed_cells(self.network, modality, representation)
 
@@ -137,25 +137,19 @@ class Glue(FittedModel):
             If the modality is unknown, the coverage too low or the values cannot be used; nothing was written then.
         """
         check_number(min_coverage, "min_coverage", 0.0, 1.0)
-        study = self._study(query, self._known(modality), None, layer=layer, values=values)
+        study = self._study(query, self._known(modality), layer=layer, values=values)
         representation, self.coverage = self.sides[modality].represent(study, min_coverage)
         z = embed_cells(self.network, modality, representation)
         key = key_added or self.settings["key_added"]
-        query.obsm[f"X_{key}"] = z
         projection = {**self.coverage.as_dict(), "modality": modality}
-        query.uns[key] = {**self.record(), "modality": modality, "projection": projection}
+        self.write_embedding(query, z, key, modality=modality, projection=projection)
         return z
 
     def _study(
-        self, adata: AnnData, modality: str, batch_key: str | None, layer: str | None = None, values: str | None = None,
-        batches: Categories | None = None,
+        self, adata: AnnData, modality: str, layer: str | None = None, values: str | None = None
     ) -> Study:  # fmt: skip
-        usual = (self.settings["layer"] or {}).get(modality)
-        if layer is None and isinstance(adata, AnnData) and usual in layer_names(adata):
-            layer = usual
-        return from_anndata(
-            adata, batch_key, layer=layer, values=values or self.sides[modality].values, batches=batches
-        )
+        layer = layer_or_usual(adata, layer, (self.settings["layer"] or {}).get(modality))
+        return from_anndata(adata, layer=layer, values=values or self.sides[modality].values)
 
     def transfer_labels(
         self, query: AnnData, labels: pd.Series | Sequence, *, source: str, modality: str, k: int = 15,
@@ -193,13 +187,8 @@ class Glue(FittedModel):
             )
         return self._vote(query, labels, voters, k, unknown_below, key_added, {"modality": modality, **settings})
 
-    def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
-        """What is there must be of this modality, too."""
-        record = query.uns.get(key)
-        mine = isinstance(record, dict) and record.get("id") == self.manifest.id
-        if mine and settings == {"modality": record.get("modality")} and f"X_{key}" in query.obsm:
-            return np.asarray(query.obsm[f"X_{key}"], dtype=np.float32)
-        return self.project(query, key_added=key, **settings)
+    def _usual_settings(self, record: dict[str, Any]) -> dict[str, Any]:
+        return {"modality": record.get("modality")}
 
     def predict(
         self, adata: AnnData, source: str, target: str, *, features: Sequence[str] | None = None,
@@ -329,7 +318,7 @@ class Glue(FittedModel):
     def _reference_study(self, adata: AnnData | None, modality: str) -> Study:
         """The cells that the model was fitted to, in the order of the fit."""
         cells = self.cells_of(modality)
-        study = None if adata is None else self._study(adata, modality, None)
+        study = None if adata is None else self._study(adata, modality)
         rows = np.full(len(cells), -1) if study is None else study.cells.get_indexer(cells)
         if (rows < 0).any():
             raise InputError(

@@ -19,10 +19,10 @@ from isthmus.nn.graph import Edges
 from isthmus.tl._balance import balancing_weights
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side, looks_like_peaks, trained_graph, variable_inputs
+from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, planned_steps
 from isthmus.train import Options, train
 from isthmus.train.devices import randomness
 
-HELD_OUT_AT_ONCE = 512  # cells in a mini-batch of the held-out ones
 GRADIENT_CLIP = 10.0
 BETAS = (0.0, 0.99)  # with momentum, encoders and adversary chase each other and the modalities end up unaligned
 
@@ -121,7 +121,8 @@ def run_phases(
     progress: str | Callable[[str], Any], checkpoint: str | None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray] | None]:  # fmt: skip
     """Pre-train, weigh the cells by what the modalities share, fine-tune; history, and the weights by modality."""
-    steps, batch_size = planned_steps(settings, cells), _batch_size(settings, cells)
+    batch_size, most = _batch_size(settings, cells), max(len(c.batch) for c in cells.values())
+    steps = planned_steps(settings, most, batch_size, default_steps)
     before = round(settings.pretrain_share * steps)
     parts, weight = [], None
 
@@ -134,9 +135,11 @@ def run_phases(
     if before:
         network.weights = weights_of({**vars(settings), "align_weight": settings.pretrain_align_weight})
         phase("pre-training", 0, before)
-        network.centre({k: torch.from_numpy(z.mean(axis=0)) for k, z in embed_all(network, cells).items()})
+        latents = embed_all(network, cells)
+        means = {k: z.mean(axis=0) for k, z in latents.items()}
+        network.centre({k: torch.from_numpy(mean) for k, mean in means.items()})
         if settings.balance:
-            weight = balancing_weights(embed_all(network, cells), settings.seed)
+            weight = balancing_weights({k: z - means[k] for k, z in latents.items()}, settings.seed)
     network.weights = weights_of(vars(settings), settings.burn_in)
     phase("fine-tuning", 1, steps - before)
     return one_history(parts), weight
@@ -189,28 +192,15 @@ def _split(cells: Mapping[str, Cells], pairs: np.ndarray | None, fraction: float
 
 def options_of(settings: Any, n_steps: int, seed: int) -> Options:
     """The loop's options of one phase."""
-    same = ("learning_rate", "schedule", "accelerator", "devices", "precision", "compile")
-    return Options(
-        max_steps=max(n_steps, 1), seed=seed, armed_from=0.5, gradient_clip=GRADIENT_CLIP, betas=BETAS,
-        **{name: getattr(settings, name) for name in same},
-    )  # fmt: skip
+    return loop_options(settings, max_steps=max(n_steps, 1), seed=seed, gradient_clip=GRADIENT_CLIP, betas=BETAS)
 
 
 def _batch_size(settings: Any, cells: Mapping[str, Cells]) -> int:
     return min(settings.batch_size, *(len(c.batch) for c in cells.values()))
 
 
-def planned_steps(settings: Any, cells: Mapping[str, Cells]) -> int:
-    """The steps that were asked for, the fewer where epochs are named too, or those for data of this size."""
-    most = max(len(c.batch) for c in cells.values())
-    asked = [] if settings.max_steps is None else [settings.max_steps]
-    if settings.max_epochs is not None:
-        asked.append(settings.max_epochs * max(most // _batch_size(settings, cells), 1))
-    return min(asked) if asked else default_steps(most)
-
-
-def default_steps(n_cells: int) -> int:
-    """Steps for data of this size."""
+def default_steps(n_cells: int, batch_size: int) -> int:
+    """Steps for data whose largest modality has this size."""
     return int(np.clip(55 * np.sqrt(n_cells), 2000, 40_000))
 
 

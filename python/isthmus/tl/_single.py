@@ -16,7 +16,7 @@ from torch import nn
 from isthmus._errors import InputError
 from isthmus.data import Categories, Coverage, Pipeline, Study, from_anndata
 from isthmus.data.door import check_number
-from isthmus.data.study import layer_names
+from isthmus.data.study import layer_or_usual
 from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._store import Manifest
 from isthmus.tl.fitted import FittedModel
@@ -120,13 +120,10 @@ class SingleModality(FittedModel):
         batches: Categories | None,
     ) -> Study:
         """The study of new data, with the fit's settings where none are given."""
-        usual = self.settings["layer"]
-        if layer is None and isinstance(adata, AnnData) and usual in layer_names(adata):
-            layer = usual
         return from_anndata(
             adata,
             batch_key,
-            layer=layer,
+            layer=layer_or_usual(adata, layer, self.settings["layer"]),
             values=values or self.settings["values"],
             batches=batches,
         )
@@ -137,8 +134,7 @@ class SingleModality(FittedModel):
         """Put a projection and how it was made into the query."""
         self.coverage = coverage
         key = key_added or self.settings["key_added"]
-        query.obsm[f"X_{key}"] = z
-        query.uns[key] = {**self.record(), "projection": {**coverage.as_dict(), **facts}}
+        self.write_embedding(query, z, key, projection={**coverage.as_dict(), **facts})
         return z
 
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:

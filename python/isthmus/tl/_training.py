@@ -51,12 +51,15 @@ def run_training(
     cells = {"beside": beside, "cells": {} if label is None else {"label": label}}
     loader = SparseLoader(prepared.x, batch, rows, size, shuffle=True, seed=settings.seed, **cells)
     validation = SparseLoader(prepared.x, batch, held_out, HELD_OUT_AT_ONCE, **cells) if len(held_out) else None
-    run = Options(
-        max_steps=planned_steps(settings, len(rows), size, default_steps), learning_rate=settings.learning_rate,
-        schedule=settings.schedule, accelerator=settings.accelerator, devices=settings.devices,
-        precision=settings.precision, compile=settings.compile, seed=settings.seed, armed_from=0.5, **options,
-    )  # fmt: skip
+    steps = planned_steps(settings, len(rows), size, default_steps)
+    run = loop_options(settings, max_steps=steps, seed=settings.seed, **options)
     return train(network, loader, validation, run, progress=progress, checkpoint=checkpoint)
+
+
+def loop_options(settings: Settings, **options: Any) -> Options:
+    """Options of the loop from the settings of a verb, and what they do not decide."""
+    same = ("learning_rate", "schedule", "accelerator", "devices", "precision", "compile")
+    return Options(armed_from=0.5, **{name: getattr(settings, name) for name in same}, **options)
 
 
 def planned_steps(

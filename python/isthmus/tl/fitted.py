@@ -134,14 +134,19 @@ class FittedModel(ABC):
     def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
         """Give the model's embedding of ``query``: the one that is there already, or a projection."""
         record = query.uns.get(key)
-        if (
-            not settings
-            and isinstance(record, dict)
-            and record.get("id") == self.manifest.id
-            and f"X_{key}" in query.obsm
-        ):
+        mine = isinstance(record, dict) and record.get("id") == self.manifest.id
+        if mine and settings == self._usual_settings(record) and f"X_{key}" in query.obsm:
             return np.asarray(query.obsm[f"X_{key}"], dtype=np.float32)
         return self.project(query, key_added=key, **settings)
+
+    def _usual_settings(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Settings of :meth:`project` that give what this record says was made."""
+        return {}
+
+    def write_embedding(self, adata: AnnData, z: np.ndarray, key: str, **facts: Any) -> None:
+        """Put an embedding, and which model made it how, into ``adata``."""
+        adata.obsm[f"X_{key}"] = z
+        adata.uns[key] = {**self.record(), **facts}
 
     def record(self) -> dict[str, Any]:
         """What ``uns["<key>"]`` holds: enough to know which model made an embedding, and how."""

@@ -275,6 +275,5 @@ def _write(objects: Mapping[str, AnnData], model: Glue, key: str) -> None:
     for name, side in model.sides.items():
         adata = objects[name]
         own = v.loc[side.features]
-        adata.obsm[f"X_{key}"] = model.latent_of(name)
         adata.varm[key] = own.reindex(adata.var_names).to_numpy(dtype=np.float32)
-        adata.uns[key] = {**model.record(), "modality": name}
+        model.write_embedding(adata, model.latent_of(name), key, modality=name)

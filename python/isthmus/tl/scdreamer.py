@@ -187,8 +187,7 @@ def scdreamer(
     check_enough_cells(study.n_cells, settings.batch_size)
     warn_single_batch(study.batches, batch_key)
     model = fit(study, labels, code, settings, progress=progress, checkpoint=checkpoint)
-    adata.obsm[f"X_{key_added}"] = model.latent.copy()
-    adata.uns[key_added] = model.record()
+    model.write_embedding(adata, model.latent.copy(), key_added)
     if labels is not None:
         model.predict_labels(adata)
     return model
