@@ -59,7 +59,9 @@ def scvi(python: str, folder: Path, name: str, seed: int, labels: pd.Series | No
         adata.obs = adata.obs[["batch", *(["label"] if labels is not None else [])]].astype(str)
         adata.write_h5ad(folder / f"{name}{tag}.{seed}.h5ad")
         command = [python, str(Path(__file__).with_name("scvi_baseline.py")), str(folder / f"{name}{tag}.{seed}.h5ad")]
-        command += [str(out), "--seed", str(seed), *(["--labels", "label"] if labels is not None else [])]
+        command += [str(out), "--seed", str(seed)]
+        if labels is not None:  # one scVI model carries every share of labels
+            command += ["--labels", "label", "--model", str(folder / f"{name}.scvi-model.{seed}")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return dict(np.load(out))
 

@@ -119,6 +119,22 @@ test_that("a fit gives the same numbers on both transports", {
 
 # --- in process --------------------------------------------------------------
 
+test_that("Ctrl-C in plain R code stays R's once Python has run, and does not wait for the next call", {
+    skip_if_no_bridge("inprocess")
+    skip_on_os("windows")
+    call("inprocess", a = 1L)
+    outcome <- tryCatch(
+        {
+            tools::pskill(Sys.getpid(), tools::SIGINT)
+            for (i in seq_len(1e6)) i + 1
+            "lost"
+        },
+        interrupt = function(condition) "interrupted"
+    )
+    expect_identical(outcome, "interrupted")
+    expect_identical(call("inprocess", a = 2L)$params$a, 2L)
+})
+
 test_that("assays share R's memory, read-only, through garbage collection", {
     skip_if_no_bridge("inprocess")
     isthmus:::.pythonSession()

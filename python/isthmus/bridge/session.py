@@ -7,14 +7,17 @@ results appear in the same environment. No R object crosses reticulate, and none
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import gc
 import importlib
 import importlib.metadata
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from isthmus._errors import EnvironmentProblem
@@ -86,6 +89,28 @@ def load_torch() -> None:
         sys.setdlopenflags(flags)
 
 
+@contextlib.contextmanager
+def _kept_interrupts() -> Iterator[None]:
+    """Give Ctrl-C back to whoever had it, at both levels: Python's handler and the C handler below it.
+
+    ``initr()`` takes SIGINT for Python alone. Inside R, Ctrl-C in plain R code would then be lost, and would
+    interrupt the next call of Python instead.
+    """
+    if not hosted() or sys.platform == "win32":
+        yield
+        return
+    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
+    get.restype = put.restype = ctypes.c_void_p
+    put.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    of_python, of_process = signal.getsignal(signal.SIGINT), get(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if of_python is not None:
+            signal.signal(signal.SIGINT, of_python)
+        put(signal.SIGINT, of_process)
+
+
 def attach() -> None:
     """Let rpy2 use the R that runs already (or start one, when Python is the host).
 
@@ -97,7 +122,8 @@ def attach() -> None:
     from isthmus._optional import require
 
     ri = require("rpy2.rinterface", extra="r")
-    ri.initr()
+    with _kept_interrupts():
+        ri.initr()
     if hosted():
         # rpy2 would end R from Python's exit hook although it did not start it: .Last would run twice.
         atexit.unregister(ri.endr)
