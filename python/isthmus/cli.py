@@ -1,4 +1,4 @@
-"""The command line: ``isthmus fit|project|labels|impute|info``.
+"""The command line: ``isthmus fit|project|labels|impute|links|info``.
 
 A folder that holds ``request.json`` may stand in the place of the input file: it is an exchange folder, which another
 program (the R package, a workflow) wrote, and which gets the results.
@@ -14,17 +14,24 @@ from typing import Annotated, Any
 
 import typer
 
+from isthmus._cli_files import check_output, modalities, one, read, write, write_modalities
 from isthmus._errors import InputError, TrainingError
 from isthmus.data.categories import shorten
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
-OPTIONS = {"file", "batch_key", "labels_key"}  # have options of their own
+OPTIONS = {"file", "batch_key", "labels_key", "modality"}  # have options of their own
+JOINT = ("glue", "sailerx", "sci2cl")  # systems of several modalities
 
 app = typer.Typer(help="Integration models for single cells.", no_args_is_help=True, add_completion=False)
 
-Input = Annotated[Path, typer.Argument(help=".h5ad file, or an exchange folder")]
+Input = Annotated[Path, typer.Argument(help=".h5ad or .zarr file, or an exchange folder")]
+Inputs = Annotated[
+    list[str],
+    typer.Argument(help="The same; for several modalities NAME=FILE for each, such as rna=rna.h5ad, or one .h5mu file"),
+]
 Model = Annotated[Path | None, typer.Option(help="Folder of the model")]
 Output = Annotated[Path | None, typer.Option(help=".h5ad file to write; default: beside the input")]
+Modality = Annotated[str | None, typer.Option(help="Which modality of the model the cells are, if it has several")]
 Batch = Annotated[str | None, typer.Option(help="Column of obs with the batch of each cell")]
 Labels = Annotated[str | None, typer.Option(help="Column of obs with cell types, for a system that learns from them")]
 Reference = Annotated[Path | None, typer.Option(help=".h5ad file with the reference's labels")]
@@ -36,16 +43,19 @@ Set = Annotated[
 
 @app.command()
 def fit(
-    input: Input,
+    inputs: Inputs,
     model: Model = None,
     batch: Batch = None,
     labels: Labels = None,
     output: Output = None,
     system: Annotated[str, typer.Option(help="Name of the system, as its Python verb")] = "scalex",
+    genes: Annotated[Path | None, typer.Option(help="Annotation of genes (GTF, GFF3, BED), for glue")] = None,
+    region: Annotated[str, typer.Option(help="Of a gene, that peaks are joined to, for glue")] = "combined",
+    extend: Annotated[int, typer.Option(help="Base pairs on both sides of it, for glue")] = 0,
     set: Set = None,
 ) -> None:
     """Fit a system; write the model's folder and the data with its embedding."""
-    if _served(input):
+    if _served(Path(inputs[0])):
         return
     from isthmus.tl._store import check_target
     from isthmus.train.devices import is_first_process
@@ -56,17 +66,52 @@ def fit(
     if labels is not None:
         settings["labels_key"] = labels
     check_target(model)  # now, not after the training
-    adata = _read(input)
-    fitted = verb(adata, batch_key=batch, **settings)
+    joint = system in JOINT
+    check_output(output, (".h5mu",) if joint else (".h5ad", ".zarr"))
+    data = modalities(inputs) if joint else read(one(inputs))
+    if system == "glue":
+        settings["graph"] = _guidance_graph(data, genes, region, extend)
+    fitted = verb(data, batch_key=_batch_of(data, batch) if joint else batch, **settings)
     if not is_first_process():
         return
     fitted.save(model)
-    _write(adata, output or input.with_suffix(f".{system}.h5ad"))
+    if joint:
+        write_modalities(data, inputs, system, output)
+    else:
+        path = Path(inputs[0])
+        write(data, output or path.with_suffix(f".{system}{path.suffix}"))
     print(f"model: {model}")
 
 
 @app.command()
-def project(input: Input, model: Model = None, batch: Batch = None, output: Output = None, set: Set = None) -> None:
+def links(
+    model: Annotated[Path, typer.Argument(help="Folder of a saved model of glue")],
+    output: Annotated[Path | None, typer.Option(help="Table to write: .tsv or .bedpe, also with .gz")] = None,
+    fdr: Annotated[float | None, typer.Option(help="Largest q value to write; default: all pairs")] = None,
+    set: Set = None,
+) -> None:
+    """Write which peaks go with which genes."""
+    import isthmus as im
+    from isthmus._files import atomic_path
+
+    _demand(output, "--output", "the table to write")
+    fitted = im.load(model)
+    if not hasattr(fitted, "links"):
+        raise InputError("a model of glue", f"one of {fitted.system}", "fit one with --system glue")
+    table = fitted.links(fdr, **_settings(set, fitted.links))
+    if ".bedpe" in output.suffixes:
+        im.genomics.write_bedpe(table, output)
+    else:
+        with atomic_path(output) as temporary:
+            table.to_csv(temporary, sep="\t", index=False, compression="gzip" if output.suffix == ".gz" else None)
+    print(f"wrote {len(table)} links to {output}")
+
+
+@app.command()
+def project(
+    input: Input, model: Model = None, batch: Batch = None, modality: Modality = None, output: Output = None,
+    set: Set = None,
+) -> None:  # fmt: skip
     """Project new cells with a saved model."""
     if _served(input):
         return
@@ -74,17 +119,17 @@ def project(input: Input, model: Model = None, batch: Batch = None, output: Outp
 
     _demand(model, "--model", "the folder of a saved model")
     fitted = im.load(model)
-    adata = _read(input)
-    fitted.project(adata, batch_key=batch, **_settings(set, fitted.project))
+    adata = read(input)
+    fitted.project(adata, **_placed(fitted.project, batch, modality), **_settings(set, fitted.project))
     print(f"found {fitted.coverage.n_found} of the model's {fitted.coverage.n_reference} features")
-    _write(adata, output or input.with_suffix(".projected.h5ad"))
+    write(adata, output or input.with_suffix(f".projected{input.suffix}"))
 
 
 @app.command()
 def labels(
     input: Input, model: Model = None, reference: Reference = None,
     column: Annotated[str, typer.Option(help="Column of obs with the labels")] = "cell_type",
-    batch: Batch = None, output: Output = None, set: Set = None,
+    batch: Batch = None, modality: Modality = None, output: Output = None, set: Set = None,
 ) -> None:  # fmt: skip
     """Label new cells by their nearest reference cells."""
     if _served(input):
@@ -93,7 +138,7 @@ def labels(
 
     _demand(model, "--model", "the folder of a saved model")
     _demand(reference, "--reference", "the .h5ad file with the labels of the reference cells")
-    obs = _read(reference).obs
+    obs = read(reference).obs
     if column not in obs:
         raise InputError(
             f"a column '{column}' of labels in '{reference}'",
@@ -101,11 +146,10 @@ def labels(
             "name one with --column",
         )
     fitted = im.load(model)
-    adata = _read(input)
-    fitted.transfer_labels(
-        adata, obs[column], batch_key=batch, **_settings(set, fitted.transfer_labels, fitted.project)
-    )
-    _write(adata, output or input.with_suffix(".labels.h5ad"))
+    adata = read(input)
+    placed = _placed(fitted.project, batch, modality)
+    fitted.transfer_labels(adata, obs[column], **placed, **_settings(set, fitted.transfer_labels, fitted.project))
+    write(adata, output or input.with_suffix(f".labels{input.suffix}"))
 
 
 @app.command()
@@ -118,7 +162,7 @@ def impute(input: Input, model: Model = None, output: Output = None, set: Set = 
     _demand(model, "--model", "the folder of a saved model")
     fitted = im.load(model)
     target = output or input.with_suffix(".imputed.h5ad")
-    fitted.impute(_read(input), file=target, **_settings(set, fitted.impute, fitted.project))
+    fitted.impute(read(input), file=target, **_settings(set, fitted.impute, fitted.project))
     print(f"wrote {target}")
 
 
@@ -162,29 +206,6 @@ def _served(input: Path) -> bool:
     sys.exit(serve(input))
 
 
-def _read(path: Path) -> Any:
-    """An AnnData from a file."""
-    import anndata
-
-    if not path.is_file():
-        raise InputError("an .h5ad file", f"no file '{path}'", "check the path")
-    try:
-        return anndata.read_h5ad(path)
-    except (OSError, KeyError) as error:
-        raise InputError(
-            "an .h5ad file", f"something else in '{path}'", "write it with AnnData.write_h5ad()"
-        ) from error
-
-
-def _write(adata: Any, path: Path) -> None:
-    """Write an AnnData, whole or not at all."""
-    from isthmus._files import atomic_path
-
-    with atomic_path(path) as temporary:
-        adata.write_h5ad(temporary, compression="gzip")
-    print(f"wrote {path}")
-
-
 def _verb_of(system: str, labels: str | None) -> Any:
     """The Python verb of a system, which takes labels if there are any."""
     import isthmus as im
@@ -200,6 +221,38 @@ def _verb_of(system: str, labels: str | None) -> Any:
             "use --system scdreamer, or leave --labels out",
         )
     return verb
+
+
+def _guidance_graph(data: Any, genes: Path | None, region: str, extend: int) -> Any:
+    """The graph that glue needs; where the genes lie is told by a file, or by the data themselves."""
+    import isthmus as im
+
+    return im.genomics.guidance_graph(data, genes=genes, region=region, extend=extend)
+
+
+def _batch_of(data: Any, batch: str | None) -> dict[str, str] | None:
+    """The batch column of the modalities that have it."""
+    if batch is None:
+        return None
+    tables = getattr(data, "mod", data)
+    found = {name: batch for name, table in tables.items() if batch in table.obs}
+    if not found:
+        raise InputError(f"a column '{batch}' of obs in a modality", "none", "name a column with --batch")
+    return found
+
+
+def _placed(verb: Any, batch: str | None, modality: str | None) -> dict[str, str | None]:
+    """The batch and the modality of new cells, for a model that asks for them."""
+    parameters = inspect.signature(verb).parameters
+    out = {}
+    for name, option, value in (("batch_key", "--batch", batch), ("modality", "--modality", modality)):
+        if name in parameters:
+            out[name] = value
+        elif value is not None:
+            raise InputError(f"a model that asks for {option}", "one that does not", f"leave {option} out")
+    if "modality" in parameters:
+        _demand(modality, "--modality", "which modality of the model the cells are")
+    return out
 
 
 def _demand(value: object, option: str, what: str) -> None:

@@ -47,7 +47,7 @@ def guidance_graph(
     ----------
     rna
         The genes: AnnData, a data frame, :class:`Intervals`, or names. Or all modalities at once, as a mapping from
-        name to any of these, the genes first: ``{"rna": rna, "atac": atac}``.
+        name to any of these, the genes first: ``{"rna": rna, "atac": atac}``, or as a MuData.
     *others
         The other modalities, such as peaks. Positions come from the columns (of ``.var`` in AnnData) for chromosome,
         start and end where there are any, else from the names, such as ``chr1:100-200``.
@@ -128,6 +128,7 @@ def guidance_graph(
 
 def _modalities(rna: Any, others: tuple, modalities: Sequence[str] | None) -> tuple[Features, list[Features]]:
     """The genes and the other modalities, each with a name."""
+    rna = getattr(rna, "mod", rna)  # of a MuData
     if isinstance(rna, Mapping):
         modalities = list(rna) if modalities is None else modalities
         rna, *more = rna.values() if len(rna) else [None]

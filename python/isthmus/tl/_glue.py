@@ -45,7 +45,7 @@ class Glue(FittedModel):
         (cells,) how much each cell counted in the alignment.
     link_graph, is_decoy, link_embeddings
         What peak-gene links are computed from: the graph with its decoys, which of its edges are decoys, and
-        (models, features, latent) embeddings that were trained on it. None where ``n_models=0``.
+        (models, features, latent) embeddings, see ``link_models``. None where ``n_models=0``.
     """
 
     system: ClassVar[str] = "glue"
@@ -247,9 +247,10 @@ class Glue(FittedModel):
     ) -> pd.DataFrame:
         """Which peaks go with which genes, and how sure that is.
 
-        The score is the cosine of the embeddings of peak and gene, averaged over the fit's ``n_models`` models. It is
-        compared with the scores of decoys: pairs on different chromosomes, for which the model was given edges of the
-        same weight, for the same distances and numbers of edges. See :func:`isthmus.genomics.link_table`.
+        The score is the cosine of the embeddings of peak and gene, averaged over the fit's ``n_models`` models: the
+        correlation of their profiles over the aligned cells, see ``link_models`` of :func:`isthmus.tl.glue`. It is
+        compared with the scores of decoys: pairs far apart that stand for edges of the same weight and distance. See
+        :func:`isthmus.genomics.link_table`.
 
         Parameters
         ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,6 @@ from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side, looks_like_peaks, trained_graph, variable_inputs
 from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, planned_steps
 from isthmus.train import Options, train
-from isthmus.train.devices import randomness
 
 GRADIENT_CLIP = 10.0
 BETAS = (0.0, 0.99)  # with momentum, encoders and adversary chase each other and the modalities end up unaligned
@@ -43,6 +42,8 @@ class Cells:
         (cells,) int64 codes.
     label
         (cells,) int64 codes, -1 where not known; None = there are no labels.
+    depth
+        (cells,) float64 sum of all values of the cell.
     """
 
     side: Side
@@ -50,6 +51,7 @@ class Cells:
     representation: np.ndarray
     batch: np.ndarray
     label: np.ndarray | None
+    depth: np.ndarray
 
 
 def prepare(
@@ -76,7 +78,8 @@ def prepare(
         own = wanted[name][wanted[name].isin(part.features)]
         side = sides[name].with_features(own)
         label = None if labels is None else labels[name]
-        cells[name] = Cells(side, side.targets(study), representations[name], study.batch, label)
+        depth = np.asarray(study.x.sum(axis=1), dtype=np.float64).ravel()
+        cells[name] = Cells(side, side.targets(study), representations[name], study.batch, label, depth)
     order = np.concatenate([c.side.features for c in cells.values()])
     return cells, part.subset(order)
 
@@ -121,7 +124,7 @@ def run_phases(
     progress: str | Callable[[str], Any], checkpoint: str | None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray] | None]:  # fmt: skip
     """Pre-train, weigh the cells by what the modalities share, fine-tune; history, and the weights by modality."""
-    batch_size, most = _batch_size(settings, cells), max(len(c.batch) for c in cells.values())
+    batch_size, most = batch_size_of(settings, cells), max(len(c.batch) for c in cells.values())
     steps = planned_steps(settings, most, batch_size, default_steps)
     before = round(settings.pretrain_share * steps)
     parts, weight = [], None
@@ -195,7 +198,8 @@ def options_of(settings: Any, n_steps: int, seed: int) -> Options:
     return loop_options(settings, max_steps=max(n_steps, 1), seed=seed, gradient_clip=GRADIENT_CLIP, betas=BETAS)
 
 
-def _batch_size(settings: Any, cells: Mapping[str, Cells]) -> int:
+def batch_size_of(settings: Any, cells: Mapping[str, Cells]) -> int:
+    """Cells of each modality in a mini-batch."""
     return min(settings.batch_size, *(len(c.batch) for c in cells.values()))
 
 
@@ -218,26 +222,3 @@ def embed_cells(network: GLUE, modality: str, representation: np.ndarray) -> np.
             for start in blocks
         ]
     return np.concatenate(parts)
-
-
-def link_models(
-    network: GLUE, cells: Mapping[str, Cells], graph: GuidanceGraph, settings: Any, progress: str | Callable[[str], Any]
-) -> np.ndarray:
-    """Embeddings of the features, learned anew beside the fitted cells, (models, features, latent) float32.
-
-    The encoders are frozen, so that a model is graph and decoders only, and every model has seen the graph with its
-    decoys, whatever the cells were aligned with.
-    """
-    out = []
-    for i in range(settings.n_models):
-        with randomness(settings.seed + i):
-            model = make_network({k: c.side for k, c in cells.items()}, graph, None, vars(settings), frozen=True)
-        model.encoders.load_state_dict(network.encoders.state_dict())
-        loader, _ = joint_loaders(
-            cells, None, None, _batch_size(settings, cells), replace(settings, early_stopping=False),
-            settings.seed + 100 + i,
-        )  # fmt: skip
-        train(model, loader, None, options_of(settings, settings.link_steps, settings.seed + i), progress=progress)
-        with torch.inference_mode():
-            out.append(torch.cat(list(model.embed_features().values())).numpy())
-    return np.stack(out)

@@ -18,7 +18,8 @@ from isthmus.genomics import GuidanceGraph
 from isthmus.nn.inner_product import DECODERS
 from isthmus.tl._glue import Glue
 from isthmus.tl._glue_door import check_modalities, with_same_batches
-from isthmus.tl._glue_fit import Cells, embed_all, link_models, make_network, prepare, run_phases
+from isthmus.tl._glue_fit import Cells, embed_all, make_network, prepare, run_phases
+from isthmus.tl._glue_links import LINK_MODELS, link_embeddings
 from isthmus.tl._settings import Settings
 from isthmus.tl._sides import REDUCTIONS
 from isthmus.tl.fitted import new_manifest
@@ -31,7 +32,10 @@ from isthmus.train.progress import make_reporter
 class GlueSettings(Settings):
     """All arguments of :func:`glue` that decide the numbers."""
 
-    WORDS: ClassVar = {**Settings.WORDS, **dict.fromkeys(("paired", "balance", "shared_batches"), (True, False))}
+    WORDS: ClassVar = {
+        **Settings.WORDS, **dict.fromkeys(("paired", "balance", "shared_batches"), (True, False)),
+        "link_models": LINK_MODELS,
+    }  # fmt: skip
     BOUNDS: ClassVar = {
         **Settings.BOUNDS, "n_features": (1, math.inf), "n_components": (1, math.inf), "n_layers": (0, 10),
         "n_models": (0, 100), "link_steps": (1, math.inf), "dropout": (0.0, 0.95), "pretrain_share": (0.0, 0.95),
@@ -65,6 +69,7 @@ class GlueSettings(Settings):
     balance: bool
     shared_batches: bool
     n_models: int
+    link_models: str
     link_steps: int
 
     def check(self) -> None:
@@ -86,8 +91,9 @@ def glue(
     labels_weight: float = 0.02, joint_cross_weight: float = 0.02, real_cross_weight: float = 0.02,
     cosine_weight: float = 0.02, data_weights: Mapping[str, float] | None = None,
     pretrain_align_weight: float = 0.0, pretrain_share: float = 0.35,
-    burn_in: float = 0.3, balance: bool = True, shared_batches: bool = False, n_models: int = 1,
-    link_steps: int = 1000, max_epochs: int | None = None, max_steps: int | None = None, batch_size: int = 128,
+    burn_in: float = 0.3, balance: bool = True, shared_batches: bool = False, n_models: int = 4,
+    link_models: str = "cells", link_steps: int = 1000, max_epochs: int | None = None, max_steps: int | None = None,
+    batch_size: int = 128,
     learning_rate: float = 2e-3, schedule: str = "constant", validation_fraction: float = 0.1,
     early_stopping: bool = False, accelerator: str = "auto", devices: int | str = 1, precision: str = "32-true",
     compile: bool | str = False, seed: int = 0, key_added: str = "glue",
@@ -148,8 +154,13 @@ def glue(
         Whether batches are the same ones in all modalities; then the adversary is told them.
     n_models
         Models that the scores of links are averaged over; they share the cells' embedding. 0 = no links.
+    link_models
+        What they are. ``"cells"``: where each feature lies in the space of the cells, by ridge regression over a
+        bootstrap sample; the score is the correlation of two such profiles, and the graph only says which pairs to
+        score. ``"graph"``: as in the paper, graph and decoders are trained anew beside frozen encoders, so that the
+        graph's edges raise the score; slower, and worse on simulated links.
     link_steps
-        Steps of each of them.
+        Steps of each model of ``"graph"``.
     max_epochs, max_steps
         Epochs of the largest modality, and steps, at the most; None = by the number of cells.
     batch_size
@@ -193,7 +204,7 @@ def glue(
     >>> import isthmus as im
     >>> data = im.data.simulate(n_cells=300, n_genes=200, n_peaks=600, pairing="unpaired")
     >>> graph = im.genomics.guidance_graph(data, extend=20_000)
-    >>> model = im.tl.glue(data, graph, max_steps=100, link_steps=50, progress="silent")
+    >>> model = im.tl.glue(data, graph, max_steps=100, progress="silent")
     >>> data["atac"].obsm["X_glue"].shape
     (300, 50)
     """
@@ -246,7 +257,7 @@ def fit(
         network = make_network(sides, trained, labels, asdict(settings))
     history, weight = run_phases(network, cells, pairs, settings, progress=progress, checkpoint=checkpoint)
     latents = embed_all(network, cells)
-    embeddings = None if decoyed is None else link_models(network, cells, decoyed, settings, progress)
+    embeddings = None if decoyed is None else link_embeddings(network, cells, latents, decoyed, settings, progress)
     latent = np.concatenate(list(latents.values()))
     return Glue(
         manifest=new_manifest("glue", asdict(settings), _facts(cells, trained), latent), network=network, sides=sides,

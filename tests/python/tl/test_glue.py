@@ -139,7 +139,8 @@ def test_a_cell_that_was_measured_twice_is_held_out_twice(fit):
     pairs = pair_cells(studies)
     sides = fit(data, **BARE).sides
     cells = {
-        k: Cells(sides[k], sides[k].targets(s), np.zeros((260, 3), "f4"), s.batch, None) for k, s in studies.items()
+        k: Cells(sides[k], sides[k].targets(s), np.zeros((260, 3), "f4"), s.batch, None, np.ones(260))
+        for k, s in studies.items()
     }
     settings = type("Settings", (), {"validation_fraction": 0.2, "early_stopping": True, "seed": 0})
     training, held = joint_loaders(cells, pairs, None, 32, settings, 0)

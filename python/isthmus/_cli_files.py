@@ -1,0 +1,86 @@
+"""Files that the command line takes and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from isthmus._errors import InputError
+from isthmus._files import atomic_path
+from isthmus._optional import require
+
+KINDS = (".h5ad", ".zarr", ".h5mu")
+
+
+def read(path: Path) -> Any:
+    """An AnnData from .h5ad or .zarr, a MuData from .h5mu."""
+    import anndata
+
+    if not path.exists():
+        raise InputError("an .h5ad file", f"no file '{path}'", "check the path")
+    if path.suffix == ".h5mu":
+        reader = require("mudata", extra="mudata").read_h5mu
+    else:
+        reader = anndata.read_zarr if path.suffix == ".zarr" else anndata.read_h5ad
+    try:
+        return reader(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"an {path.suffix if path.suffix in KINDS else '.h5ad'} file",
+            f"something else in '{path}'",
+            "write it with AnnData.write_h5ad()",
+        ) from error
+
+
+def one(words: list[str]) -> Path:
+    """The only input of a verb for one data set."""
+    if len(words) > 1:
+        raise InputError("one input file", f"{len(words)}", "name one file")
+    return Path(words[0])
+
+
+def modalities(words: list[str]) -> Mapping[str, Any] | Any:
+    """Several modalities: one .h5mu file, or a file for each as NAME=FILE."""
+    if len(words) == 1 and words[0].endswith(".h5mu"):
+        return read(Path(words[0]))
+    parts = [word.partition("=") for word in words]
+    wrong = [word for word, (name, equals, file) in zip(words, parts, strict=True) if not (name and equals and file)]
+    if wrong:
+        raise InputError(
+            "one .h5mu file, or the file of every modality as NAME=FILE",
+            f"'{wrong[0]}'",
+            "write for example rna=rna.h5ad atac=atac.h5ad",
+        )
+    return {name: read(Path(file)) for name, _, file in parts}
+
+
+def write(data: Any, path: Path) -> None:
+    """Write an AnnData or a MuData, whole or not at all."""
+    with atomic_path(path) as temporary:
+        if path.suffix == ".zarr":
+            data.write_zarr(temporary)
+        elif hasattr(data, "mod"):
+            data.write_h5mu(temporary, compression="gzip")
+        else:
+            data.write_h5ad(temporary, compression="gzip")
+    print(f"wrote {path}")
+
+
+def write_modalities(data: Mapping[str, Any] | Any, words: list[str], system: str, output: Path | None) -> None:
+    """Write what was fitted: as one .h5mu file if the input was one or ``output`` is named, else beside each input."""
+    if output is None and isinstance(data, Mapping):
+        for (_, _, file), part in zip((word.partition("=") for word in words), data.values(), strict=True):
+            write(part, Path(file).with_suffix(f".{system}{Path(file).suffix}"))
+        return
+    if isinstance(data, Mapping):
+        data = require("mudata", extra="mudata").MuData(dict(data))
+    write(data, output or Path(words[0]).with_suffix(f".{system}.h5mu"))
+
+
+def check_output(output: Path | None, kinds: tuple[str, ...]) -> None:
+    """Refuse a name that tells no format, before the work."""
+    if output is not None and output.suffix not in kinds:
+        raise InputError(
+            f"an --output that ends in {' or '.join(kinds)}", f"'{output.name}'", f"name it for example out{kinds[0]}"
+        )
