@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import isthmus as im
+
+
+@pytest.fixture
+def data():
+    return im.data.simulate(n_cells=240, n_genes=120, n_peaks=300, n_types=4, n_batches=3, seed=4)
+
+
+def test_counts_are_summed_within_groups_and_batches(data):
+    rna = data["rna"]
+    before = rna.X.copy()
+    small = im.tl.metacells(rna, 24, batch_key="batch", labels_key="cell_type", seed=1)
+    assert small.n_obs == 24
+    assert abs(rna.X - before).sum() == 0
+    for name in small.obs_names:
+        rows = (rna.obs["metacell"] == name).to_numpy()
+        np.testing.assert_allclose(small[name].X.toarray().ravel(), rna.X[rows].toarray().sum(axis=0))
+        assert small.obs.loc[name, "n_cells"] == rows.sum()
+        assert rna.obs["batch"][rows].unique().tolist() == [small.obs.loc[name, "batch"]]
+        share = rna.obs["cell_type"][rows].value_counts(normalize=True)
+        assert share[small.obs.loc[name, "cell_type"]] == share.max() == small.obs.loc[name, "cell_type_share"]
+
+
+def test_groups_are_of_alike_cells():
+    data = im.data.simulate(n_cells=600, n_genes=300, n_peaks=900, n_types=4, type_strength=2.0, seed=4)
+    for adata in data.values():
+        small = im.tl.metacells(adata, 60, labels_key="cell_type")
+        adata.obs["mixed"] = np.random.default_rng(0).permutation(adata.obs["cell_type"])
+        mixed = im.tl.metacells(adata, 60, labels_key="mixed")
+        pure = [np.average(x.obs[f"{k}_share"], weights=x.obs["n_cells"]) for x, k in
+                ((small, "cell_type"), (mixed, "mixed"))]  # fmt: skip
+        assert pure[0] > pure[1] + 0.15
+
+
+def test_the_representation_decides(data):
+    rna = data["rna"]
+    rna.obsm["X_own"] = np.repeat(np.arange(3.0), 80)[:, None]
+    small = im.tl.metacells(rna, 3, use_rep="X_own")
+    assert sorted(small.obs["n_cells"]) == [80, 80, 80]
+
+
+def test_missing_labels_do_not_vote(data):
+    rna = data["rna"]
+    rna.obs["known"] = rna.obs["cell_type"].astype(object).where(np.arange(240) < 5, None)
+    small = im.tl.metacells(rna, 40, labels_key="known")
+    assert small.obs["known"].notna().sum() <= 5
+    assert small.obs.loc[small.obs["known"].isna(), "known_share"].isna().all()
+
+
+def test_all_cells_are_projected_into_a_model_of_metacells(data):
+    graph = im.genomics.guidance_graph(data, extend=50_000)
+    small = {name: im.tl.metacells(adata, 60, batch_key="batch") for name, adata in data.items()}
+    settings = {"n_latent": 4, "n_hidden": 8, "n_components": 8, "max_steps": 20, "n_models": 0}
+    model = im.tl.glue(small, graph, progress="silent", **settings)
+    z = model.project(data["atac"], "atac")
+    assert z.shape == (240, 4)
+    assert np.isfinite(z).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"n_metacells": 240}, "240"), ({"n_metacells": 2, "batch_key": "batch"}, "2"),
+        ({"n_metacells": 10, "use_rep": "X_none"}, "nothing"), ({"n_metacells": 10, "batch_key": "donor"}, "donor"),
+    ],
+    ids=["as many as cells", "fewer than batches", "representation", "batch"],
+)  # fmt: skip
+def test_mistakes_are_named(data, settings, found):
+    with pytest.raises(im.InputError, match=found):
+        im.tl.metacells(data["rna"], **settings)
+    assert "metacell" not in data["rna"].obs
