@@ -1,13 +1,13 @@
-#' SCALEX as a Seurat 5 integration method
+#' SCALEX and scDREAMER as Seurat 5 integration methods
 #'
 #' @description
-#' The method to give to `Seurat::IntegrateLayers()`. The batches are the parts of
+#' Methods to give to `Seurat::IntegrateLayers()`. The batches are the parts of
 #' a split assay.
 #'
 #' @param object an assay, as `IntegrateLayers()` hands it over.
 #' @param assay name of the assay.
-#' @param orig,layers,scale.layer what `IntegrateLayers()` hands over; SCALEX reads
-#'   the counts and uses none of them.
+#' @param orig,layers,scale.layer what `IntegrateLayers()` hands over; the systems
+#'   read the counts and use none of them.
 #' @param features features to model; `NULL` lets the model choose.
 #' @param groups a batch for every cell, in place of the layers: a vector or a data
 #'   frame of one column.
@@ -15,19 +15,20 @@
 #' @param key prefix of its columns; `NULL` makes it from the name.
 #' @param seed a whole number.
 #' @param verbose whether to report progress as messages.
-#' @param ... further settings of [runSCALEX()].
+#' @param ... further settings of [runSCALEX()] or [runScDREAMER()].
 #'
 #' @details
 #' `IntegrateLayers()` hands over an assay and not the object, so the fitted model
 #' cannot be left in the object. It is kept in the `misc` slot of the reduction,
 #' `object[["integrated.scalex"]]@misc$isthmus`; give that to [projectCells()] as
-#' the reference, or the object itself. Where there is no reason for `IntegrateLayers()`, [runSCALEX()]
-#' does the same and keeps the record with the object.
+#' the reference, or the object itself. Where there is no reason for
+#' `IntegrateLayers()`, [runSCALEX()] and [runScDREAMER()] do the same and keep the
+#' record with the object; labels that scDREAMER gives the cells only come back there.
 #'
 #' @return a named list with one reduction (`DimReduc`), which `IntegrateLayers()`
 #'   adds to the object.
 #' @inherit runSCALEX references
-#' @seealso [runSCALEX()].
+#' @seealso [runSCALEX()], [runScDREAMER()].
 #' @examples
 #' # Seurat calls the method; this shows that it is marked as one.
 #' attr(ScalexIntegration, "Seurat.method")
@@ -39,28 +40,45 @@ ScalexIntegration <- function(object, assay = NULL, orig = NULL, layers = NULL,
                               groups = NULL,
                               new.reduction = "integrated.scalex", key = NULL,
                               seed = 0L, verbose = TRUE, ...) {
+    .integrated(runSCALEX, object, assay, features, groups, new.reduction, key,
+        seed = seed, verbose = verbose, ...)
+}
+attr(ScalexIntegration, "Seurat.method") <- "integration" # nolint: object_name_linter.
+
+#' @rdname ScalexIntegration
+#' @param labels cell types to learn from, as in [runScDREAMER()]: a vector along the
+#'   cells of the assay or named by them; `NULL` fits without.
+#' @export
+ScdreamerIntegration <- function(object, assay = NULL, orig = NULL, layers = NULL,
+                                 scale.layer = NULL, features = NULL,
+                                 groups = NULL, labels = NULL,
+                                 new.reduction = "integrated.scdreamer", key = NULL,
+                                 seed = 0L, verbose = TRUE, ...) {
+    .integrated(runScDREAMER, object, assay, features, groups, new.reduction, key,
+        labels = labels, seed = seed, verbose = verbose, ...)
+}
+attr(ScdreamerIntegration, "Seurat.method") <- "integration" # nolint: object_name_linter.
+
+# Run a system on what IntegrateLayers() hands over, and give back what it asks for.
+.integrated <- function(run, object, assay, features, groups, name, key, ...) {
     .needSeuratObject()
     part <- .integrationPart(object, assay)
     x <- SingleCellExperiment(assays = list(counts = part$matrix))
     batch <- .integrationGroups(groups, part)
     if (!is.null(features)) features <- intersect(features, rownames(part$matrix))
     if (is.null(key)) {
-        key <- paste0(gsub("[^[:alnum:]]", "", tolower(new.reduction)), "_")
+        key <- paste0(gsub("[^[:alnum:]]", "", tolower(name)), "_")
     }
-    x <- runSCALEX(x,
-        batch = batch, features = features, name = new.reduction, seed = seed,
-        verbose = verbose, ...
-    )
-    z <- reducedDim(x, new.reduction)
+    x <- run(x, batch = batch, features = features, name = name, ...)
+    z <- reducedDim(x, name)
     dimnames(z) <- list(colnames(part$matrix), paste0(key, seq_len(ncol(z))))
     reduction <- SeuratObject::CreateDimReducObject(
         embeddings = z, key = key, assay = assay,
         stdev = unname(apply(z, 2L, stats::sd)),
         misc = list(isthmus = isthmusModel(x))
     )
-    setNames(list(reduction), new.reduction)
+    setNames(list(reduction), name)
 }
-attr(ScalexIntegration, "Seurat.method") <- "integration" # nolint: object_name_linter.
 
 # @return list(matrix, split) of counts in the assay's cell order.
 .integrationPart <- function(object, assay) {

@@ -40,3 +40,19 @@ test_that("IntegrateLayers runs it on a split assay", {
     query <- suppressMessages(projectCells(smallSCE(), y))
     expect_equal(unname(embeddingOf(query)), unname(embeddingOf(y)))
 })
+
+test_that("scDREAMER is one too, with labels or without", {
+    log <- localCore()
+    x <- smallSeurat()
+    labels <- rep(c("T", NA), length.out = ncol(x))
+    value <- suppressMessages(ScdreamerIntegration(
+        object = x[["RNA"]], assay = "RNA", features = paste0("gene", 1:10),
+        groups = x$donor, labels = labels, n_features = 10, n_latent = 2
+    ))
+    expect_named(value, "integrated.scdreamer")
+    expect_identical(lastCall(log)$params$system, "scdreamer")
+    expect_false(is.null(lastCall(log)$params$labels_key))
+    x[["integrated.scdreamer"]] <- value[[1]]
+    expect_identical(isthmusModel(x)@system, "scdreamer")
+    expect_identical(attr(ScdreamerIntegration, "Seurat.method"), "integration")
+})
