@@ -38,3 +38,15 @@ setGeneric("isthmusModel", function(x, ...) standardGeneric("isthmusModel"))
 #' @rdname runGLUE
 #' @export
 setGeneric("runGLUE", function(x, ...) standardGeneric("runGLUE"))
+
+#' @rdname runSAILERX
+#' @export
+setGeneric("runSAILERX", function(x, ...) standardGeneric("runSAILERX"))
+
+#' @rdname runScI2CL
+#' @export
+setGeneric("runScI2CL", function(x, ...) standardGeneric("runScI2CL"))
+
+#' @rdname checkLabels
+#' @export
+setGeneric("checkLabels", function(x, ...) standardGeneric("checkLabels"))

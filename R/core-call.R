@@ -32,7 +32,8 @@
 # Words of the core that have another name here, because R fills them in.
 .ownWords <- c(
     batch_key = "batch =", labels_key = "labels =", key_added = "name =", folder = "model_dir =",
-    layer = "assay = and layer =", progress = "verbose =", adata = "x", graph = "genes = or edges ="
+    layer = "assay = and layer =", progress = "verbose =", adata = "x", data = "x",
+    graph = "genes = or edges ="
 )
 
 # Settings from `...`: named once, with the core's own names.
@@ -120,7 +121,8 @@
     if (is.null(values)) values <- model@provenance$settings$values
     if (is.list(values)) values <- values[[modality]]
     if (is.null(values)) values <- "counts"
-    study <- .asStudy(x, assay, layer, values, batch, splitIsBatch = !.isMultiModal(model))
+    knowsBatch <- !.isMultiModal(model) && !.isPaired(model)
+    study <- .asStudy(x, assay, layer, values, batch, splitIsBatch = knowsBatch)
     given <- rownames(study$var)
     spelt <- .modelSpelling(given, model@features)
     changed <- spelt != given
@@ -143,22 +145,31 @@
     if (.isMultiModal(model)) {
         return(.modalityStudy(x, model, place, settings))
     }
+    if (.isPaired(model)) {
+        return(.pairedStudy(x, model, place, settings, own))
+    }
     z <- .embeddingBy(x, model)
     if (!is.null(z) && !length(place) && all(names(settings) %in% own)) {
-        return(list(
-            assays = list(), main = NULL, obs = data.frame(row.names = rownames(z)),
-            var = data.frame(), reducedDims = list(embedding = z), altExps = list(),
-            source = class(x)[1]
-        ))
+        return(.bareStudy(x, z))
     }
-    batch <- place$batch
-    # Reference cells that lost their embedding still have their batches.
-    column <- model@provenance$batch
-    if (is.null(batch) && all(.cellKeys(x) %in% model@cells) &&
-        !is.null(column) && column %in% colnames(.cellData(x))) {
-        batch <- column
-    }
+    batch <- if (is.null(place$batch)) .batchOfReference(x, model) else place$batch
     .queryStudy(x, model, place$assay, place$layer, place$values, batch)
+}
+
+# Reference cells that lost their embedding still have their batches.
+.batchOfReference <- function(x, model) {
+    column <- model@provenance$batch
+    known <- !is.null(column) && column %in% colnames(.cellData(x))
+    if (known && all(.cellKeys(x) %in% model@cells)) column
+}
+
+# Cells with an embedding and nothing else.
+.bareStudy <- function(x, z) {
+    list(
+        assays = list(), main = NULL, obs = data.frame(row.names = rownames(z)),
+        var = data.frame(), reducedDims = list(embedding = z), altExps = list(),
+        source = class(x)[1]
+    )
 }
 
 # @return the embedding in x that this model made, cells x dimensions, or NULL.

@@ -5,8 +5,9 @@
 #' cells came from the same batch, and adds them to the object.
 #'
 #' @param x an object whose cells the model can embed: one that [runSCALEX()],
-#'   [runScDREAMER()] or [runGLUE()] returned, or projected cells with `model` given. A
-#'   SingleCellExperiment, a Seurat object, or the path of an `.h5ad` or `.rds` file.
+#'   [runScDREAMER()], [runGLUE()], [runSAILERX()] or [runScI2CL()] returned, or projected
+#'   cells with `model` given. A SingleCellExperiment, a Seurat object, or the path of an
+#'   `.h5ad` or `.rds` file.
 #' @param name the assay to fill, and the name of the model to use. `NULL` means the
 #'   name of the model's system in capitals, `"SCALEX"` or `"SCDREAMER"`.
 #' @param model `NULL` for the model in `x`; else an object that holds one, an
@@ -17,7 +18,9 @@
 #'   model's.
 #' @param ... further settings by the names of the Python method `impute`. Of a model of
 #'   GLUE those of `predict`: `modality`, the one of the cells in `x` (known of reference
-#'   cells), and `target`, the one to predict (by default the first other one).
+#'   cells), and `target`, the one to predict (by default the first other one). Of a model
+#'   of SAILERX `top`, how many peaks to keep of each cell, and `depth`; of scI2CL
+#'   `modality`, `"rna"` or `"atac"`, the one to impute.
 #' @param batch_of,assay,layer,values for cells that this model has not embedded
 #'   yet: their batches and where their values are, as `batch` and so on in
 #'   [projectCells()].
@@ -39,6 +42,13 @@
 #' A model of GLUE gives what the cells would show in another modality, such as the
 #' peaks that would be open in cells whose RNA was counted, in the unit of that
 #' modality's values: counts where these are counts.
+#'
+#' A model of SAILERX gives the chance of each peak to be open, in cells of one depth. With
+#' `top` only the strongest peaks of each cell are kept, as a sparse matrix; all others
+#' are 0 then.
+#'
+#' A model of scI2CL is shown the cells anew, both modalities or the one that there is, and
+#' gives log-normalised values of either, measured or not.
 #'
 #' Seurat does not allow `_` in feature names. The new assay then has `-`, and
 #' `misc$isthmus$featureNames` maps one to the other.
@@ -132,11 +142,16 @@ setMethod("imputeAssay", "character", function(x, ...) {
     if (.isMultiModal(model)) {
         settings$target <- .otherModality(settings$target, settings$modality, model)
     }
-    study <- .embeddedStudy(x, model, place, settings, "least")
-    n <- length(if (is.null(wanted$features)) model@features else wanted$features)
-    bytes <- 8 * n * nrow(study$obs)
+    if (.isPaired(model)) {
+        told <- .pairedPlace(settings, place, model)
+        settings <- .withImputed(told$settings, model)
+        place <- told$place
+    }
+    study <- .embeddedStudy(x, model, place, settings, c("least", "top", "depth"))
+    .checkAllCells(x, study)
+    bytes <- .cellCount(x) * .bytesOfCell(model, wanted, settings)
     if (is.null(file) && bytes > max_memory) {
-        file <- .largeResult(x, bytes, max_memory)
+        file <- .largeResult(x, bytes, max_memory, model@system == "sailerx")
     }
     result <- .core("impute", study, c(
         list(
@@ -146,11 +161,46 @@ setMethod("imputeAssay", "character", function(x, ...) {
         wanted, settings
     ), verbose)
     values <- if (is.null(file)) result$values else .fileValues(file, result)
+    values <- .namedValues(values, result$features, .studyCells(study, result))
+    if (.isPaired(model)) values <- values[, .cellKeys(x), drop = FALSE]
     list(
-        values = .namedValues(values, result$features, rownames(study$obs)),
+        values = values,
         provenance = .provenance("impute", model@system, c(wanted, settings),
             study, model = .modelId(model), file = file)
     )
+}
+
+# Values are numbers of 8 bytes; the strongest alone come with their positions.
+.bytesOfCell <- function(model, wanted, settings) {
+    all <- if (.isPaired(model)) .featuresOf(model, settings$modality) else model@features
+    n <- length(if (is.null(wanted$features)) all else wanted$features)
+    top <- settings$top
+    if (is.numeric(top) && length(top) == 1L && isTRUE(top < n)) 12 * top else 8 * n
+}
+
+# A model of two modalities has to be told which one to impute.
+.withImputed <- function(settings, model) {
+    if (length(.rolesOf(model)) == 1L || any(settings$modality %in% .rolesOf(model))) {
+        return(settings)
+    }
+    .stopInput(
+        sprintf("the modality to impute, one of %s", .quoted(.rolesOf(model))),
+        if (is.null(settings$modality)) "none" else .quoted(settings$modality),
+        "name it, modality = \"rna\", for example"
+    )
+}
+
+# Of a cell that the model did not embed nothing is known.
+.checkAllCells <- function(x, study) {
+    cells <- lapply(.studiesOf(study), function(one) rownames(one$obs))
+    absent <- setdiff(.cellKeys(x), unlist(cells))
+    if (length(absent)) {
+        .stopInput(
+            "cells that the model embedded",
+            sprintf("%d without an embedding: %s", length(absent), .listed(absent, 3L)),
+            "leave them out, x[, cells], and impute the others"
+        )
+    }
 }
 
 .checkWanted <- function(model, wanted) {
@@ -177,13 +227,17 @@ setMethod("imputeAssay", "character", function(x, ...) {
 
 # --- results in files --------------------------------------------------------
 
-.largeResult <- function(x, bytes, max_memory) {
+# @param topped whether the model can leave out all but the strongest values.
+.largeResult <- function(x, bytes, max_memory, topped = FALSE) {
     size <- sprintf("%.1f GB of values, above max_memory (%.1f GB)",
         bytes / 1e9, max_memory / 1e9)
     if (.isSeurat(x)) {
         .stopInput(
             "a result that fits in memory, as Seurat assays must", size,
-            "name fewer features with features =, or raise max_memory"
+            sprintf(
+                "name fewer features with features =,%s or raise max_memory",
+                if (topped) " keep the strongest of each cell with top =," else ""
+            )
         )
     }
     if (!requireNamespace("HDF5Array", quietly = TRUE)) {
@@ -201,6 +255,9 @@ setMethod("imputeAssay", "character", function(x, ...) {
 
 # The file holds cells x features by rows, which R reads as features x cells.
 .fileValues <- function(file, result) {
+    if (isTRUE(result$sparse)) {
+        return(HDF5Array::H5SparseMatrix(normalizePath(file), result$dataset))
+    }
     dataset <- if (is.null(result$dataset)) "values" else result$dataset
     HDF5Array::HDF5Array(normalizePath(file), dataset)
 }

@@ -1,6 +1,6 @@
 # Verbs of a fitted model that knows several modalities: which of them a query is.
 
-.isMultiModal <- function(model) length(model@provenance$modalities) > 1L
+.isMultiModal <- function(model) length(model@provenance$modalities) > 1L && !.isPaired(model)
 
 # The settings of a verb, with the modality of the query among them.
 .withModality <- function(settings, query, model, batch = NULL) {

@@ -21,6 +21,7 @@
         provenance$types <- as.character(unlist(described$labels))
     }
     if (is.list(cells)) provenance$modalities <- lengths(cells)
+    if (length(described$sizes)) provenance$modalities <- unlist(described$sizes)
     new("IsthmusModel",
         system = system, folder = normalizePath(folder),
         manifest = as.list(described$manifest), archive = .readArchive(folder),
@@ -116,12 +117,12 @@
 #' The fitted model of an object
 #'
 #' @description
-#' `isthmusModel()` gets the model that [runSCALEX()], [runScDREAMER()] or [runGLUE()]
-#' left in an object, `saveModel()` writes it to a folder, `loadModel()` reads one back, whether it
-#' was written from R or from Python.
+#' `isthmusModel()` gets the model that [runSCALEX()] or another system left in an object,
+#' `saveModel()` writes it to a folder, `loadModel()` reads one back, whether it was
+#' written from R or from Python.
 #'
-#' @param x what [runSCALEX()], [runScDREAMER()] or [runGLUE()] returned, an
-#'   [IsthmusModel-class], or the path of a saved model's folder.
+#' @param x what [runSCALEX()], [runScDREAMER()], [runGLUE()], [runSAILERX()] or
+#'   [runScI2CL()] returned, an [IsthmusModel-class], or the path of a saved model's folder.
 #' @param name which model, where an object holds several: the name of its
 #'   embedding.
 #' @param folder where to write the model, or where it was written.

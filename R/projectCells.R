@@ -6,15 +6,20 @@
 #' seconds and the reference stays where it was.
 #'
 #' @param query the new cells: a SingleCellExperiment, a SummarizedExperiment, a
-#'   Seurat object, or the path of an `.h5ad` or `.rds` file.
-#' @param reference the model: what [runSCALEX()], [runScDREAMER()] or [runGLUE()]
-#'   returned, an [IsthmusModel-class], or the folder of a saved model.
+#'   Seurat object, or the path of an `.h5ad` or `.rds` file. For models of SAILERX and
+#'   scI2CL also a MultiAssayExperiment or a named list of objects.
+#' @param reference the model: what [runSCALEX()], [runScDREAMER()], [runGLUE()],
+#'   [runSAILERX()] or [runScI2CL()] returned, an [IsthmusModel-class], or the folder of a
+#'   saved model.
 #' @param batch batches of the query: the name of one column of its cell data, a
 #'   vector with one value for every cell, or `NULL` if the query is one batch.
 #'   They may be new to the model. scDREAMER embeds cells of batches that it knows by
-#'   name as cells of these, and warns of the others. GLUE needs no batches here.
+#'   name as cells of these, and warns of the others. GLUE, SAILERX and scI2CL need no
+#'   batches here.
 #' @param ... further settings by the names of the Python method `project`, for
-#'   example `min_coverage`; of a model of GLUE `modality`, the one that the query is of.
+#'   example `min_coverage`; of a model of GLUE `modality`, the one that the query is of;
+#'   of models of SAILERX and scI2CL `rna` and `atac`, what the two are called in the
+#'   query, as in [runSAILERX()].
 #' @param assay,layer,values where the query's values are and what they are, as in
 #'   [runSCALEX()]. `values = NULL` means the same as in the reference.
 #' @param name the `reducedDim` to fill; `NULL` means the name of the model's system
@@ -30,6 +35,12 @@
 #' Cells are never dropped. The share of the model's features that were found is
 #' reported, and below `min_coverage` the projection is refused.
 #'
+#' SAILERX looks at the ATAC of the query only, scI2CL at RNA, ATAC or both (if one is
+#' named, at that one only). Where none is named, they are sought under the names that they
+#' had in the fit, under the usual ones, and in the query itself, whose features then are
+#' genes or peaks. scI2CL also adds the column `sci2cl_measured`, and of several objects
+#' each gets the embedding of its own cells.
+#'
 #' Feature names are matched exactly first. Names that differ only in `_` and `-`
 #' are then taken as the same feature, because Seurat replaces one by the other;
 #' which ones is kept in the record.
@@ -39,10 +50,10 @@
 #'   `metadata(x)$isthmus$projection` (or `misc$isthmus$projection`) a list of `name`,
 #'   `coverage` (how many features of the model were found, their share, and which
 #'   are missing), `renamed` (features whose spelling was matched), `provenance`,
-#'   and for scDREAMER `batches`: the names of those that are `known` and of those
-#'   that are `new`.
+#'   (`coverage` and `renamed` by modality for scI2CL), and for scDREAMER `batches`: the
+#'   names of those that are `known` and of those that are `new`.
 #' @inherit runSCALEX references
-#' @seealso [runSCALEX()] and [runScDREAMER()] fit the reference,
+#' @seealso [runSCALEX()], [runScDREAMER()], [runSAILERX()] and others fit the reference,
 #'   [transferLabels()] labels the query.
 #' @examples
 #' if (isthmusReady()) {
@@ -63,6 +74,10 @@ setMethod("projectCells", "SummarizedExperiment", function(
     name = NULL, verbose = TRUE) {
     query <- .asSCE(query)
     model <- isthmusModel(reference)
+    if (.isPaired(model)) {
+        place <- list(assay = assay, values = values, batch = batch)
+        return(.projectPaired(query, model, .settings(...), place, name, NULL, verbose))
+    }
     settings <- .withModality(.settings(...), query, model, batch)
     target <- .sceTarget(query, .nameOr(name, model))
     study <- .queryStudy(query, model, assay, NULL, values, batch, settings$modality)
@@ -75,9 +90,16 @@ setMethod("projectCells", "ANY", function(
     query, reference, batch = NULL, ..., assay = NULL, layer = NULL,
     values = NULL, reduction.name = NULL, reduction.key = NULL,
     verbose = TRUE) {
-    if (!.isSeurat(query)) .refuseClass(query)
+    several <- .isMultiAssay(query) || is.list(query)
+    if (!.isSeurat(query) && !several) .refuseClass(query)
     call <- .userCall("projectCells")
     model <- isthmusModel(reference)
+    if (.isPaired(model)) {
+        place <- list(assay = assay, layer = layer, values = values, batch = batch)
+        return(.projectPaired(query, model, .settings(...), place, reduction.name,
+            reduction.key, verbose, call))
+    }
+    if (several) .refuseClass(query)
     settings <- .withModality(.settings(...), query, model, batch)
     name <- .nameOr(reduction.name, model, tolower)
     target <- .seuratTarget(query, name, reduction.key)

@@ -71,15 +71,14 @@
 }
 
 # One feature set of an SCE, with the cell data that all of them share.
-.alternative <- function(x, name) {
+.alternative <- function(x, name, remedy = "name one of them in assays =") {
     if (identical(name, "main") || identical(name, SingleCellExperiment::mainExpName(x))) {
         return(x)
     }
     if (!name %in% altExpNames(x)) {
         .stopInput(
             sprintf("an alternative experiment %s, or \"main\"", .quoted(name)),
-            sprintf("the alternative experiments: %s", .listed(altExpNames(x))),
-            "name one of them in assays ="
+            sprintf("the alternative experiments: %s", .listed(altExpNames(x))), remedy
         )
     }
     other <- .asSCE(SingleCellExperiment::altExp(x, name))

@@ -5,7 +5,9 @@
 #' a confidence, and `"unknown"` where no label is close enough.
 #'
 #' @inheritParams projectCells
-#' @param reference what [runSCALEX()], [runScDREAMER()] or [runGLUE()] returned; or an
+#' @param query the new cells: a SingleCellExperiment, a SummarizedExperiment, a
+#'   Seurat object, or the path of an `.h5ad` or `.rds` file.
+#' @param reference what [runSCALEX()] or another system returned; or an
 #'   [IsthmusModel-class] or the folder of a saved model, with `labels` as a
 #'   vector.
 #' @param labels the labels of the reference cells: the name of a column of its
@@ -15,7 +17,8 @@
 #' @param ... further settings by the names of the Python method
 #'   `transfer_labels`, for example `unknown_below`; of a model of GLUE `modality`, the
 #'   one that the query is of (known of its reference cells), and `source`, the one whose
-#'   cells have the labels (by default the first other one).
+#'   cells have the labels (by default the first other one); of models of SAILERX and
+#'   scI2CL `rna` and `atac`, as in [projectCells()].
 #' @param name stem of the columns to add; `NULL` means the name of the model's system,
 #'   `"scalex"` or `"scdreamer"`.
 #' @param verbose whether to report progress as messages.
@@ -88,6 +91,11 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
 .transferInto <- function(query, reference, labels, settings, place, name,
                           verbose) {
     model <- isthmusModel(reference)
+    if (.isPaired(model)) {
+        told <- .pairedPlace(settings, place, model)
+        settings <- told$settings
+        place <- told$place
+    }
     settings <- .withModality(settings, query, model, place$batch)
     voters <- model
     if (.isMultiModal(model)) {
@@ -118,7 +126,7 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
         ),
         task$params, settings
     ), verbose)
-    query <- .putLabels(query, result, rownames(study$obs), columns)
+    query <- .putLabels(query, result, .studyCells(study, result), columns)
     .setRecord(query, "labels", list(
         columns = union(columns, .records(query)[["labels"]][["columns"]]),
         provenance = .provenance(task$verb, model@system, settings, study,
@@ -126,11 +134,22 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
     ))
 }
 
+# The cells that a result speaks of: of several studies the core says it.
+.studyCells <- function(study, result) {
+    if (.isBundle(study)) as.character(unlist(result$cells)) else rownames(study$obs)
+}
+
 # --- labels of the reference -------------------------------------------------
 
 # @return character along the model's reference cells; NA where unknown.
 .referenceLabels <- function(reference, model, labels) {
-    byCell <- .labelsByCell(reference, model, labels)
+    several <- .isMultiAssay(reference) || is.list(reference)
+    isColumn <- is.character(labels) && length(labels) == 1L && is.null(names(labels))
+    byCell <- if (several && isColumn) {
+        .labelsOfMany(reference, labels)
+    } else {
+        .labelsByCell(reference, model, labels)
+    }
     cells <- model@cells
     hit <- match(cells, names(byCell))
     if (all(is.na(hit))) {

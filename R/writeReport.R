@@ -51,6 +51,7 @@ writeReport <- function(
     overwrite = FALSE, verbose = TRUE) {
     .checkReportFile(file, overwrite)
     model <- isthmusModel(reference, name = name)
+    .checkReported(model)
     held <- .heldModels(reference)
     name <- if (is.null(name)) names(held)[1] else name
     below <- .reportReference(reference, model, name, labels, batch)
@@ -81,6 +82,17 @@ writeReport <- function(
             "choose another, or use overwrite = TRUE"
         )
     }
+}
+
+# The page compares batches of one feature set before and after.
+.checkReported <- function(model) {
+    if (model@system %in% c("scalex", "scdreamer")) {
+        return(invisible(NULL))
+    }
+    .stopInput(
+        "a model of SCALEX or scDREAMER, whose cells were all measured alike",
+        sprintf("a model of %s", .quoted(model@system)), "draw its embedding with your usual plots"
+    )
 }
 
 # --- cells of a report -------------------------------------------------------

@@ -9,9 +9,9 @@ import mudata as md
 import numpy as np
 import pandas as pd
 import pytest
+from tests.python.test_cli import run  # noqa: F401
 
 import isthmus as im
-from tests.python.test_cli import run  # noqa: F401
 
 SETTINGS = {
     "max_steps": 12, "n_features": 60, "n_components": 8, "n_hidden": 8, "n_latent": 4, "batch_size": 32,

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "python" / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 COMPLETE = {f"isthmus.{name}" for name in ("data", "genomics", "metrics", "pl", "bridge", "nn", "train")}  # shown whole
-MODELS = ("scalex", "scdreamer")
+MODELS = ("sailerx", "scalex", "scdreamer", "sci2cl")
 
 
 def resolve(name: str) -> object:

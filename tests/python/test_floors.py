@@ -15,7 +15,7 @@ FLOORS = [
     {"data", "genomics", "metrics"},
     {"train"},
     {"models"},
-    {"tl", "pl", "bridge", "cli", "report", "__main__"},
+    {"tl", "pl", "bridge", "cli", "_cli_files", "report", "__main__"},
 ]
 EVERYWHERE = {"_errors", "_files", "_optional", "__version__"}
 LEVEL = {part: level for level, parts in enumerate(FLOORS) for part in parts}

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import anndata as ad
+import numpy as np
 import pytest
 
 import isthmus as im
@@ -22,7 +23,7 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_python_quick_start_runs_as_typed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code, glue = blocks("python")
+    code, glue, paired = blocks("python")
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     assert names["reference"].obsm["X_scalex"].shape == (names["reference"].n_obs, 10)
@@ -34,6 +35,9 @@ def test_the_python_quick_start_runs_as_typed(tmp_path, monkeypatch, capsys):
     assert names["data"]["atac"].obsm["X_glue"].shape == (600, 50)
     right = names["data"]["atac"].obs["glue_label"].astype(str) == names["data"]["atac"].obs["cell_type"].astype(str)
     assert right.mean() > 0.5
+    exec(compile(paired, "README.md", "exec"), names)
+    assert names["opened"].shape == (600, len(names["model"].peaks.names))
+    assert np.isfinite(names["data"]["rna"].obsm["X_sci2cl"]).all()
 
 
 def test_quick_starts_are_short():

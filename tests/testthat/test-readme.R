@@ -17,7 +17,7 @@ test_that("the quick start runs as typed, for SingleCellExperiment and Seurat", 
     skip_if_not_installed("SeuratObject")
     withr::local_dir(withr::local_tempdir())
     blocks <- readmeBlocks()
-    expect_length(blocks, 3L)
+    expect_length(blocks, 4L)
     shown <- new.env(parent = globalenv())
     output <- capture.output(suppressMessages(suppressWarnings(for (block in blocks) {
         eval(parse(text = block, encoding = "UTF-8"), shown)
@@ -33,4 +33,6 @@ test_that("the quick start runs as typed, for SingleCellExperiment and Seurat", 
     expect_identical(loadModel("reference-model")@cells, colnames(shown$reference))
     expect_identical(dim(embeddingOf(shown$seurat)), c(ncol(shown$cells), 10L))
     expect_identical(dim(SingleCellExperiment::reducedDim(shown$sim[["atac"]], "GLUE")), c(300L, 50L))
+    expect_false(anyNA(SingleCellExperiment::reducedDim(shown$both[["atac"]], "SAILERX")))
+    expect_false(anyNA(SingleCellExperiment::reducedDim(shown$both[["rna"]], "SCI2CL")))
 })

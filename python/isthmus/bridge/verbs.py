@@ -7,10 +7,11 @@ A study may bring the embedding that the model made of it as ``obsm["embedding"]
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -19,19 +20,21 @@ import isthmus as im
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.bridge._glue import describe_glue, fit_glue, genes, links, predict_across
+from isthmus.bridge._paired import PAIRED, covered, describe_paired, fit_paired, labels_paired, project_paired
 from isthmus.data.door import check_choice
 from isthmus.report._verbs import report, report_inputs
 from isthmus.tl import FittedModel
 from isthmus.tl.fitted import SYSTEMS
 
 Say = Callable[[str], Any]
+Studies = Mapping[str, AnnData]
 
 
 def fit(
     study: AnnData, *, folder: str, system: str = "scalex", progress: Say | str = "silent", **settings: Any
 ) -> dict[str, Any]:
     """Fit a system and save the model into ``folder``; with labels also the label of every cell, and a confidence."""
-    check_choice(system, tuple(name for name in SYSTEMS if name != "glue"), "system")
+    check_choice(system, tuple(name for name in SYSTEMS if name not in ("glue", *PAIRED)), "system")
     model = getattr(im.tl, system)(study, settings.pop("batch_key", None), progress=progress, **settings)
     model.save(folder)
     result = {"embedding": model.latent, **_describe(model)}
@@ -41,24 +44,31 @@ def fit(
 def info(study: None = None, *, folder: str, progress: Say | str = "silent") -> dict[str, Any]:
     """Describe a saved model."""
     model = im.load(folder)
-    return describe_glue(model) if model.system == "glue" else _describe(model)
+    describe = {"glue": describe_glue, **dict.fromkeys(PAIRED, describe_paired)}
+    return describe.get(model.system, _describe)(model)
 
 
-def project(study: AnnData, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
-    """Project cells with a saved model."""
+def project(
+    study: AnnData | Studies, *, folder: str, progress: Say | str = "silent", **settings: Any
+) -> dict[str, Any]:
+    """Project cells with a saved model; several studies are modalities of the same cells."""
     model = im.load(folder)
+    if isinstance(study, Mapping):
+        return project_paired(model, study, **settings)
     z = model.project(study, **settings)
-    result = {"embedding": z, "coverage": {**model.coverage.as_dict(), "missing": list(model.coverage.missing)}}
+    result = {"embedding": z, "coverage": covered(model.coverage)}
     record = study.uns[settings.get("key_added") or model.settings["key_added"]]["projection"]
     return {**result, **{name: record[name] for name in ("known_batches", "new_batches") if name in record}}
 
 
 def labels(
-    study: AnnData, *, folder: str, labels: list[str | None], progress: Say | str = "silent", **settings: Any
+    study: AnnData | Studies, *, folder: str, labels: list[str | None], progress: Say | str = "silent", **settings: Any
 ) -> dict[str, Any]:
     """Transfer labels of the reference cells (in the model's order) to cells."""
     model = im.load(folder)
     _adopt(study, model)
+    if model.system in PAIRED:
+        return labels_paired(model, study, labels, **settings)
     table = model.transfer_labels(study, labels, **settings)
     return {"label": [str(name) for name in table["label"]], "confidence": table["confidence"].to_numpy()}
 
@@ -76,15 +86,21 @@ def predict(study: AnnData, *, folder: str, progress: Say | str = "silent", **se
     return _predicted(model, study, **settings)
 
 
-def impute(study: AnnData, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
-    """Impute expression; with ``file`` the values stay there, in dataset ``X`` (cells, features)."""
+def impute(study: AnnData | Studies, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
+    """Impute values of ``cells``; with ``file`` the values stay there, in dataset ``X`` (cells, features)."""
     model = im.load(folder)
     _adopt(study, model)
     out = predict_across(model, study, **settings) if model.system == "glue" else model.impute(study, **settings)
-    result = {"features": list(out.var_names)}
+    result = {"features": list(out.var_names), "cells": list(out.obs_names)}
     if settings.get("file") is not None:
-        return {**result, "file": str(out.filename), "dataset": "X"}
+        return {**result, "file": str(out.filename), "dataset": "X", "sparse": not isinstance(out.X, h5py.Dataset)}
     return {**result, "values": out.X}
+
+
+def check_labels(study: AnnData, *, labels_key: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
+    """Labels that the neighbourhood in ``obsm["embedding"]`` does not believe, and those that it suggests."""
+    table = im.tl.check_labels(study, labels_key, "embedding", **settings)
+    return {"wrong": table["wrong"].to_numpy(), "suggestion": [str(name) for name in table["suggestion"]]}
 
 
 def simulate(study: None = None, *, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
@@ -116,9 +132,9 @@ def write(study: AnnData, *, path: str, progress: Say | str = "silent") -> dict[
 
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
-    "fit": fit, "fit_glue": fit_glue, "links": links, "genes": genes, "info": info, "project": project,
-    "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read, "write": write,
-    "report_inputs": report_inputs, "report": report,
+    "fit": fit, "fit_glue": fit_glue, "fit_paired": fit_paired, "links": links, "genes": genes, "info": info,
+    "project": project, "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read,
+    "write": write, "check_labels": check_labels, "report_inputs": report_inputs, "report": report,
 }  # fmt: skip
 
 
@@ -146,9 +162,9 @@ def _predicted(model: FittedModel, study: AnnData, **settings: Any) -> dict[str,
     return {"label": [str(name) for name in table.idxmax(axis=1)], "confidence": table.max(axis=1).to_numpy()}
 
 
-def _adopt(study: AnnData, model: FittedModel) -> None:
+def _adopt(study: AnnData | Studies, model: FittedModel) -> None:
     """Take the embedding that the study brings for this model's own."""
-    if "embedding" in study.obsm:
+    if not isinstance(study, Mapping) and "embedding" in study.obsm:
         key = model.settings["key_added"]
         study.obsm[f"X_{key}"] = np.asarray(study.obsm["embedding"], dtype=np.float32)
         study.uns[key] = {"id": model.manifest.id}

@@ -13,7 +13,8 @@ import torch
 from isthmus.data.batch import Batch
 from isthmus.nn.sparse import SparseRows
 
-BATCHES_PER_BLOCK = 64  # mini-batches gathered from the matrix by one call
+BATCHES_PER_BLOCK = 64  # mini-batches gathered from the matrix by one call,
+ENTRIES_PER_BLOCK = 1 << 22  # or fewer, where cells have so many entries that a block would take room
 
 
 @dataclass
@@ -78,8 +79,10 @@ class SparseLoader:
 
     def serve(self, order: np.ndarray) -> Iterator[Batch]:
         """Mini-batches of the cells in ``order``."""
-        for start in range(0, len(order), BATCHES_PER_BLOCK * self.batch_size):
-            yield from self._block(order[start : start + BATCHES_PER_BLOCK * self.batch_size])
+        entries = self.batch_size * self.x.nnz / max(self.x.shape[0], 1)  # of a mini-batch
+        batches = int(np.clip(ENTRIES_PER_BLOCK / max(entries, 1.0), 1, BATCHES_PER_BLOCK))
+        for start in range(0, len(order), batches * self.batch_size):
+            yield from self._block(order[start : start + batches * self.batch_size])
 
     def fingerprint(self) -> str:
         """Check sum of the cells and their order: loaders with the same one serve the same mini-batches."""

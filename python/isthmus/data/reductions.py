@@ -67,7 +67,7 @@ class Pca:
         limit = np.inf if clip is None else float(clip)
         y = _above_zero_counts(x, mean, scale, limit)
         raised = _moments(y)[0]
-        _, loadings = _leading(y, raised, n_components, seed)
+        _, loadings = leading(y, raised, n_components, seed)
         center = raised + _at_zero(mean, scale, limit)
         return cls(mean, scale, np.where(np.abs(center) < 1e-6, 0.0, center), loadings, limit)
 
@@ -156,7 +156,7 @@ class Lsi:
         """
         total = np.bincount(counts.indices, weights=counts.data, minlength=counts.shape[1])
         idf = np.divide(counts.shape[0], total, out=np.zeros(len(total)), where=total > 0)
-        singular, vectors = _leading(_tf_idf(counts, idf), np.zeros(len(idf)), n_components, seed)
+        singular, vectors = leading(tf_idf(counts, idf), np.zeros(len(idf)), n_components, seed)
         return cls(idf, singular, vectors)
 
     @property
@@ -180,7 +180,7 @@ class Lsi:
             (cells, components) float32; 0 for a cell without a count in the peaks of the reference.
         """
         loadings = (self.vectors / self.singular).astype(np.float32)
-        return _in_blocks(counts, lambda block: _z_rows(_tf_idf(block, self.idf) @ loadings), self.n_components)
+        return _in_blocks(counts, lambda block: _z_rows(tf_idf(block, self.idf) @ loadings), self.n_components)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a model folder stores: plain values, and arrays."""
@@ -217,7 +217,7 @@ def _above_zero_counts(x: sp.csr_matrix, mean: np.ndarray, scale: np.ndarray, cl
     return sp.csr_matrix((data, x.indices, x.indptr), shape=x.shape, copy=False)
 
 
-def _tf_idf(counts: sp.csr_matrix, idf: np.ndarray) -> sp.csr_matrix:
+def tf_idf(counts: sp.csr_matrix, idf: np.ndarray) -> sp.csr_matrix:
     """Y of :class:`Lsi`, float32; the sum of a cell's counts cancels where its row is brought to sum 1."""
     weighted = sp.csr_matrix((counts.data * idf[counts.indices], counts.indices, counts.indptr), shape=counts.shape)
     total = weighted @ np.ones(counts.shape[1])
@@ -241,7 +241,7 @@ def _in_blocks(x: sp.csr_matrix, reduce: Callable[[sp.csr_matrix], np.ndarray], 
     return out
 
 
-def _leading(y: sp.csr_matrix, mean: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def leading(y: sp.csr_matrix, mean: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Leading singular values and right vectors of ``y`` less ``mean`` in every row, by restarted Lanczos.
 
     Returns

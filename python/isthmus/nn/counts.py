@@ -10,6 +10,8 @@ from isthmus.nn.likelihoods import nb_nll, zinb_nll
 from isthmus.nn.sparse import SparseRows
 
 LIKELIHOODS = ("zinb", "nb")
+START_WEIGHT = 0.3  # how much the hidden layer says at the start, when the mean is known and nothing else
+START_LOG_THETA, START_DROPOUT = 1.0, -3.0
 
 
 class CountHead(nn.Module):
@@ -28,6 +30,16 @@ class CountHead(nn.Module):
         self.profile = nn.Linear(n_hidden, n_features)
         self.dropout_logits = nn.Linear(n_hidden, n_features) if likelihood == "zinb" else None
         self.log_theta = nn.Parameter(torch.zeros(n_features))  # inverse dispersion
+
+    @torch.no_grad()
+    def start_at(self, share: Tensor) -> None:
+        """Begin near the (features,) mean share of each feature, whatever the cell, with few dropouts."""
+        self.profile.bias.copy_(share.log())
+        self.profile.weight.mul_(START_WEIGHT)
+        self.log_theta.fill_(START_LOG_THETA)
+        if self.dropout_logits is not None:
+            self.dropout_logits.bias.fill_(START_DROPOUT)
+            self.dropout_logits.weight.mul_(START_WEIGHT)
 
     def shares(self, h: Tensor) -> Tensor:
         """(cells, features) expected share of each feature in a cell's counts; a cell's shares sum to 1."""

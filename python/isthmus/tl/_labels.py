@@ -52,10 +52,10 @@ def nearest_labels(
     return np.where(confidence < unknown_below, UNKNOWN, names[winner]), confidence
 
 
-def _votes(distance: np.ndarray, code: np.ndarray, n_labels: int) -> np.ndarray:
-    """(query cells, labels) sums of the neighbours' weights."""
+def _votes(distance: np.ndarray, code: np.ndarray, n_labels: int, trust: np.ndarray | float = 1.0) -> np.ndarray:
+    """(query cells, labels) sums of the neighbours' weights, times how far each is trusted."""
     scale = np.maximum(distance[:, -1:], 1e-12)
-    weight = np.exp(-0.5 * (distance / scale) ** 2)
+    weight = np.exp(-0.5 * (distance / scale) ** 2) * trust
     votes = np.zeros((len(code), n_labels))
     np.add.at(votes, (np.arange(len(code))[:, None], code), weight)
     return votes

@@ -86,6 +86,14 @@ def make_reporter(progress: str | Callable[[str], Any]) -> Reporter:
     return RichReporter() if progress == "rich" else LineReporter(_to_stderr)
 
 
+def say(progress: str | Callable[[str], Any], line: str) -> None:
+    """One line to whoever follows the progress."""
+    if callable(progress):
+        progress(line)
+    elif progress != "silent":
+        _to_stderr(line)
+
+
 def _to_stderr(line: str) -> None:
     """Write a line to standard error at once."""
     sys.stderr.write(line + "\n")

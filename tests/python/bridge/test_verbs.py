@@ -7,6 +7,7 @@ import pytest
 
 import isthmus as im
 from isthmus.bridge import verbs
+from isthmus.bridge._paired import PAIRED
 from isthmus.tl.fitted import SYSTEMS
 
 SMALL = {
@@ -35,7 +36,7 @@ def supervised(reference, tmp_path_factory):
     return verbs.fit(reference.copy(), folder=folder, system="scdreamer", labels_key="known", **SMALL), folder
 
 
-@pytest.mark.parametrize("system", sorted(set(SYSTEMS) - {"glue"}))
+@pytest.mark.parametrize("system", sorted(set(SYSTEMS) - {"glue", *PAIRED}))
 def test_every_system_is_fitted_and_described(reference, tmp_path, system):
     result = verbs.fit(reference.copy(), folder=str(tmp_path / "model"), system=system, **SMALL)
     assert result["manifest"]["system"] == system
