@@ -128,7 +128,8 @@ def guidance_graph(
 
 def _modalities(rna: Any, others: tuple, modalities: Sequence[str] | None) -> tuple[Features, list[Features]]:
     """The genes and the other modalities, each with a name."""
-    rna = getattr(rna, "mod", rna)  # of a MuData
+    held = getattr(rna, "mod", None)  # of a MuData; data frames have a method of this name
+    rna = held if isinstance(held, Mapping) else rna
     if isinstance(rna, Mapping):
         modalities = list(rna) if modalities is None else modalities
         rna, *more = rna.values() if len(rna) else [None]

@@ -31,6 +31,8 @@ from isthmus.train.devices import randomness
 LEAST_PEAKS = 64  # a chromosome with fewer shares its layers with others of that kind
 ONE_GROUP = 4  # times as wide are the layers of peaks without positions, which are all in one group
 HELD_OUT_AT_ONCE = 256
+# Adam's coupled decay pulls against a gradient that grows with the loss: it has to grow with it
+DECAY_PER_NAT = 2e-4
 PSEUDO_CELLS = 100.0
 N_GENES, CLIP = 2000, 10.0  # of the principal components that are computed where no reference is there
 
@@ -238,7 +240,10 @@ def run(
     loader, held_out = _loaders(cells, settings)
     most = max(part.n_cells for part in loader.loaders.values())
     steps = planned_steps(settings, most, loader.batch_size, default_steps)
-    options = loop_options(settings, max_steps=steps, seed=settings.seed, weight_decay=settings.weight_decay)
+    decay = settings.weight_decay
+    if decay is None:
+        decay = DECAY_PER_NAT * nats_of_frequencies(peaks.frequency)
+    options = loop_options(settings, max_steps=steps, seed=settings.seed, weight_decay=decay)
     return network, train(network, loader, held_out, options, progress=progress, checkpoint=checkpoint)
 
 
@@ -274,6 +279,12 @@ def begin_linear(network: SAILERX, cells: Cells, peaks: Peaks, n_batches: int, s
         direct.append(np.log((seen + PSEUDO_CELLS) / (share * x.shape[0] * frequency + PSEUDO_CELLS)))
     encoder.start_at(torch.from_numpy(loadings.astype(np.float32)))
     decoder.start_at(*(torch.from_numpy(part.astype(np.float32)) for part in (slope, np.column_stack(direct))))
+
+
+def nats_of_frequencies(frequency: np.ndarray) -> float:
+    """Nats that a cell costs which is coded by the (peaks,) share of cells in which each peak is open."""
+    p = np.clip(frequency.astype(np.float64), 1e-5, 1 - 1e-5)
+    return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).sum())
 
 
 def default_steps(n_cells: int, batch_size: int) -> int:

@@ -85,7 +85,7 @@ class SailerxSettings(Settings):
     scaling: str
     conditioning: str
     start: str
-    weight_decay: float
+    weight_decay: float | None
 
 
 def sailerx(
@@ -97,7 +97,7 @@ def sailerx(
     n_neighbors: int = 15, weight_clip: float = 0.01, warm_up: float = 0.05, warm_up_structure: float | None = None,
     warm_up_positive: float = 1.0, cycles: int = 4, scaling: str = "depth", conditioning: str = "direct",
     start: str = "lsi", preset: str = "default", max_epochs: int | None = None, max_steps: int | None = None,
-    batch_size: int = 128, learning_rate: float = 3e-4, weight_decay: float = 1.0, schedule: str = "cosine",
+    batch_size: int = 128, learning_rate: float = 3e-4, weight_decay: float | None = None, schedule: str = "cosine",
     validation_fraction: float = 0.1, early_stopping: bool = False, accelerator: str = "auto",
     devices: int | str = 1, precision: str = "auto", compile: bool | str = False, seed: int = 0,
     key_added: str = "sailerx", progress: str | Callable[[str], Any] = "auto", checkpoint: str | None = None,
@@ -165,7 +165,8 @@ def sailerx(
     batch_size
         Paired cells a step, and as many of those without RNA.
     learning_rate, weight_decay, schedule
-        Of Adam, its decay coupled; ``"cosine"`` (down to zero) or ``"constant"``.
+        Of Adam, its decay coupled (None = 2e-4 times the nats that a cell costs at the peaks' frequencies);
+        ``"cosine"`` (down to zero) or ``"constant"``.
     validation_fraction, early_stopping
         Share of cells held out; stop when their loss stays above its best for 10 looks, and restore the best weights.
     accelerator, devices, precision, compile
