@@ -8,4 +8,4 @@ from isthmus.models.scalex import SCALEX
 from isthmus.models.scdreamer import SCDREAMER, SCDREAMERSup
 from isthmus.models.sci2cl import SCI2CL
 
-__all__ = ["GLUE", "SAILERX", "SCALEX", "SCDREAMER", "SCDREAMERSup", "SCI2CL"]
+__all__ = ["GLUE", "SAILERX", "SCALEX", "SCDREAMER", "SCI2CL", "SCDREAMERSup"]
