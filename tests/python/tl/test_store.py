@@ -104,7 +104,7 @@ def test_a_model_of_a_newer_version_is_refused(folder, refused):
 
 def test_a_model_of_an_unknown_system_is_refused(folder, refused):
     edit(folder, system="oracle")
-    with refused("'oracle'", "a model of one of the systems 'glue', 'scalex'", "update isthmus", kind=ModelFileError):
+    with refused("'oracle'", "a model of one of the systems 'glue', 'sailerx'", "update isthmus", kind=ModelFileError):
         im.load(folder)
 
 
