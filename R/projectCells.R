@@ -90,7 +90,7 @@ setMethod("projectCells", "ANY", function(
     query, reference, batch = NULL, ..., assay = NULL, layer = NULL,
     values = NULL, reduction.name = NULL, reduction.key = NULL,
     verbose = TRUE) {
-    several <- .isMultiAssay(query) || is.list(query)
+    several <- .isMultiAssay(query) || (is.list(query) && !is.null(names(query)))
     if (!.isSeurat(query) && !several) .refuseClass(query)
     call <- .userCall("projectCells")
     model <- isthmusModel(reference)
