@@ -256,6 +256,8 @@ setMethod("imputeAssay", "character", function(x, ...) {
 # The file holds cells x features by rows, which R reads as features x cells.
 .fileValues <- function(file, result) {
     if (isTRUE(result$sparse)) {
+        # Python's HDF5 can switch off the errors by which HDF5Array tells a group from a dataset.
+        rhdf5::h5errorHandling("normal")
         return(HDF5Array::H5SparseMatrix(normalizePath(file), result$dataset))
     }
     dataset <- if (is.null(result$dataset)) "values" else result$dataset
