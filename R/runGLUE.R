@@ -44,9 +44,9 @@
 #' @param paired whether cells of the same name in two modalities are the same cell, and
 #'   the model may learn from it. Which cells belong together is not used otherwise.
 #' @param n_latent number of dimensions of the embedding.
-#' @param n_models number of models from different starts over which the scores of links
-#'   are averaged; they share the embedding of the cells. More make links surer, 0 leaves
-#'   them out.
+#' @param n_models number of models over which the scores of links are averaged: where the
+#'   features lie in the space of the cells, each by another bootstrap sample of these. More
+#'   make links surer, 0 leaves them out.
 #' @param seed a whole number; the same seed gives the same numbers, in R and in
 #'   Python. R's own random numbers are not touched.
 #' @param name name of the embedding, and in small letters of Seurat reductions.
@@ -100,7 +100,7 @@ NULL
 setMethod("runGLUE", "ANY", function(
     x, genes = NULL, ..., assays = NULL, batch = NULL, labels = NULL, edges = NULL,
     region = "combined", upstream = 2000, extend = 0, signs = NULL, layer = NULL,
-    values = NULL, paired = FALSE, n_latent = 50, n_models = 1, seed = 0L,
+    values = NULL, paired = FALSE, n_latent = 50, n_models = 4, seed = 0L,
     name = "GLUE", model_dir = NULL, verbose = TRUE) {
     call <- .userCall("runGLUE")
     settings <- .settings(

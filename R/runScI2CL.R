@@ -62,7 +62,7 @@ NULL
 #' @export
 setMethod("runScI2CL", "ANY", function(
     x, rna = NULL, atac = NULL, batch = NULL, labels = NULL, ..., layer = NULL,
-    n_latent = 32, seed = 0L, name = "SCI2CL", model_dir = NULL, verbose = TRUE) {
+    n_latent = 64, seed = 0L, name = "SCI2CL", model_dir = NULL, verbose = TRUE) {
     call <- .userCall("runScI2CL")
     settings <- .settings(n_latent = n_latent, seed = seed, ...)
     if (is.character(x) && length(x) == 1L && is.null(names(x))) x <- readStudy(x)

@@ -67,15 +67,17 @@ def write(data: Any, path: Path) -> None:
     print(f"wrote {path}")
 
 
-def write_modalities(data: Mapping[str, Any] | Any, words: list[str], system: str, output: Path | None) -> None:
-    """Write what was fitted: as one .h5mu file if the input was one or ``output`` is named, else beside each input."""
+def write_modalities(data: Mapping[str, Any] | Any, words: list[str], what: str, output: Path | None) -> None:
+    """Write several modalities: as one .h5mu file if the input was one or ``output`` is named, else beside each input;
+    files beside the input have ``what`` in their names.
+    """
     if output is None and isinstance(data, Mapping):
         for (_, _, file), part in zip((word.partition("=") for word in words), data.values(), strict=True):
-            write(part, Path(file).with_suffix(f".{system}{Path(file).suffix}"))
+            write(part, Path(file).with_suffix(f".{what}{Path(file).suffix}"))
         return
     if isinstance(data, Mapping):
         data = require("mudata", extra="mudata").MuData(dict(data))
-    write(data, output or Path(words[0]).with_suffix(f".{system}.h5mu"))
+    write(data, output or Path(words[0]).with_suffix(f".{what}.h5mu"))
 
 
 def check_output(output: Path | None, kinds: tuple[str, ...]) -> None:

@@ -109,20 +109,28 @@ def links(
 
 @app.command()
 def project(
-    input: Input, model: Model = None, batch: Batch = None, modality: Modality = None, output: Output = None,
+    inputs: Inputs, model: Model = None, batch: Batch = None, modality: Modality = None, output: Output = None,
     set: Set = None,
 ) -> None:  # fmt: skip
     """Project new cells with a saved model."""
-    if _served(input):
+    if _served(Path(inputs[0])):
         return
     import isthmus as im
 
     _demand(model, "--model", "the folder of a saved model")
     fitted = im.load(model)
-    adata = read(input)
-    fitted.project(adata, **_placed(fitted.project, batch, modality), **_settings(set, fitted.project))
-    print(f"found {fitted.coverage.n_found} of the model's {fitted.coverage.n_reference} features")
-    write(adata, output or input.with_suffix(f".projected{input.suffix}"))
+    joint = fitted.system == "sci2cl"  # the one whose new cells have several modalities
+    check_output(output, (".h5mu",) if joint else (".h5ad", ".zarr"))
+    data = modalities(inputs) if joint else read(one(inputs))
+    fitted.project(data, **_placed(fitted.project, batch, modality), **_settings(set, fitted.project))
+    for name, coverage in (fitted.coverage if joint else {None: fitted.coverage}).items():
+        of = f"{name} " if name else ""
+        print(f"found {coverage.n_found} of the model's {coverage.n_reference} {of}features")
+    if joint:
+        write_modalities(data, inputs, "projected", output)
+    else:
+        path = Path(inputs[0])
+        write(data, output or path.with_suffix(f".projected{path.suffix}"))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+from _arguments import add_settings
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
@@ -79,10 +80,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--corrupt", type=float, nargs="+", default=[0.0])
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="numbers or words for glue")
+    add_settings(parser, "glue")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    settings = {name: _value(value) for name, value in (pair.split("=") for pair in args.set)}
+    settings = dict(args.set)
     rows = []
     for name in args.only:
         for share in args.corrupt:
@@ -91,17 +92,6 @@ def main() -> None:
                 print({k: round(v, 4) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     table = pd.DataFrame(rows).drop(columns="seed")
     print(table.groupby(["set", "corrupted"]).mean(numeric_only=True).round(4).to_string())
-
-
-def _value(text: str) -> float | int | str | bool:
-    if text in ("True", "False"):
-        return text == "True"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from _arguments import add_settings
 from paired_sets import (
     atac_lsi,
     graph_scores,
@@ -155,9 +156,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--peaks", type=int, default=50_000)
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE")
+    add_settings(parser, "sailerx")
     args = parser.parse_args()
-    settings = {name: float(value) if "." in value else int(value) for name, value in (w.split("=") for w in args.set)}
+    settings = dict(args.set)
     warnings.simplefilter("ignore")
     for part in args.only:
         tables = []

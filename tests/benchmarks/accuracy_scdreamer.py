@@ -19,6 +19,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import scanpy as sc
+from _arguments import add_settings
 from sklearn.metrics import f1_score
 
 import isthmus as im
@@ -152,12 +153,12 @@ def main() -> None:
     parser.add_argument("--hidden", type=float, nargs="+", default=[])
     parser.add_argument("--rare", action="store_true", help="a simulated rare type instead")
     parser.add_argument("--scvi")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="numbers or words for scdreamer")
+    add_settings(parser, "scdreamer")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     pd.set_option("display.width", 200)
     args.folder.mkdir(parents=True, exist_ok=True)
-    settings = {name: _value(value) for name, value in (pair.split("=") for pair in args.set)}
+    settings = dict(args.set)
     if args.rare:
         print(rare(args.seeds, settings).round(3))
         return
@@ -169,15 +170,6 @@ def main() -> None:
                 table = hidden(name, args.seeds, share, args.folder, args.scvi, settings)
             shown = table.drop(columns="seed").groupby("model").mean().round(3)
             print(f"\n{name}{'' if share is None else f', {share:.0%} of the labels hidden'}\n{shown}", flush=True)
-
-
-def _value(text: str) -> float | int | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _arguments import add_settings
 from anndata import AnnData
 from paired_sets import RESOLUTIONS, atac_lsi, graph_scores, pseudo_paired, rna_pca, simulated, weighted_neighbours
 from scipy.stats import kendalltau
@@ -144,9 +145,9 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--peaks", type=int, default=50_000)
     parser.add_argument("--skip-baselines", action="store_true")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="numbers or words for sci2cl")
+    add_settings(parser, "sci2cl")
     args = parser.parse_args()
-    args.settings = {name: _value(value) for name, value in (pair.split("=") for pair in args.set)}
+    args.settings = dict(args.set)
     warnings.simplefilter("ignore")
     tasks = {"fine": fine, "labels": wrong_labels, "lineage": lineage}
     rows = []
@@ -161,17 +162,6 @@ def main() -> None:
                 print({k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     table = pd.DataFrame(rows).drop(columns="seed")
     print(table.groupby(["task", "set", "method"], sort=False).mean(numeric_only=True).round(3).to_string())
-
-
-def _value(text: str) -> float | int | str | bool:
-    if text in ("True", "False"):
-        return text == "True"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 if __name__ == "__main__":

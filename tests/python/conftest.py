@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -68,3 +69,20 @@ def _refused(found: str, expected: str = "", remedy: str = "", kind: type[Except
 def refused() -> Callable[..., AbstractContextManager[None]]:
     """``with refused("found", "expected", "remedy"):`` the block raises an error of three parts with these words."""
     return _refused
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
+    """``run("fit", ...)``: the command line's exit status, standard output and standard error."""
+    from isthmus import cli
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, words)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return call

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import anndata as ad
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 import isthmus as im
-from isthmus import cli
 
 
 @pytest.fixture(scope="module")
@@ -20,22 +18,6 @@ def files(tmp_path_factory):
     rna[rna.obs["batch"] != "batch3"].copy().write_h5ad(folder / "reference.h5ad")
     rna[rna.obs["batch"] == "batch3"].copy().write_h5ad(folder / "query.h5ad")
     return folder
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """``run("fit", ...)``: exit status, standard output, standard error."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, words)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return call
 
 
 SETTINGS = {"max_steps": 10, "n_features": 60, "n_hidden": 8, "n_latent": 3, "batch_size": 32, "compile": False}

@@ -9,7 +9,6 @@ import mudata as md
 import numpy as np
 import pandas as pd
 import pytest
-from tests.python.test_cli import run  # noqa: F401
 
 import isthmus as im
 
@@ -42,7 +41,7 @@ def expected(files):
     return im.tl.glue(data, im.genomics.guidance_graph(data, extend=50_000), batch_key="batch", **SETTINGS)
 
 
-def test_glue_is_fitted_to_files_and_gives_links(files, expected, run, tmp_path):  # noqa: F811
+def test_glue_is_fitted_to_files_and_gives_links(files, expected, run, tmp_path):
     parts = [f"{name}={files / name}.h5ad" for name in ("rna", "atac")]
     assert run("fit", *parts, *GLUE, "--model", tmp_path / "model")[0] == 0
     assert im.load(tmp_path / "model").manifest.id == expected.manifest.id
@@ -62,10 +61,32 @@ def test_glue_is_fitted_to_files_and_gives_links(files, expected, run, tmp_path)
     )
 
 
-def test_a_mudata_comes_back_as_one(files, expected, run, tmp_path):  # noqa: F811
+def test_a_mudata_comes_back_as_one(files, expected, run, tmp_path):
     assert run("fit", files / "both.h5mu", *GLUE, "--model", tmp_path / "m", "--output", tmp_path / "o.h5mu")[0] == 0
     out = md.read_h5mu(tmp_path / "o.h5mu")
     np.testing.assert_array_equal(out["rna"].obsm["X_glue"], expected.latent_of("rna"))
+
+
+@pytest.mark.parametrize("system", ["sailerx", "sci2cl"])
+def test_paired_systems_are_fitted_and_project(run, tmp_path, system):
+    data = im.data.simulate(n_cells=80, n_genes=60, n_peaks=200, n_types=3, seed=3)
+    md.MuData(data).write_h5mu(tmp_path / "both.h5mu")
+    settings = {"max_steps": 6, "n_latent": 8, "batch_size": 32, "progress": "silent"}
+    words = ["--system", system, "--batch", "batch", "--model", tmp_path / "model", *words_of(settings)]
+    assert run("fit", tmp_path / "both.h5mu", *words)[0] == 0
+    expected = getattr(im.tl, system)(data, batch_key="batch", **settings)
+    out = md.read_h5mu(tmp_path / f"both.{system}.h5mu")
+    assert im.load(tmp_path / "model").manifest.id == expected.manifest.id
+    np.testing.assert_array_equal(out["atac"].obsm[f"X_{system}"], expected.latent)
+
+    data["atac"].write_h5ad(tmp_path / "atac.h5ad")
+    query = f"{tmp_path}/atac.h5ad" if system == "sailerx" else f"atac={tmp_path}/atac.h5ad"
+    status, told, _ = run("project", query, "--model", tmp_path / "model")
+    projected = ad.read_h5ad(tmp_path / "atac.projected.h5ad")
+    new = data["atac"] if system == "sailerx" else {"atac": data["atac"]}
+    assert status == 0
+    assert "of the model's" in told
+    np.testing.assert_array_equal(projected.obsm[f"X_{system}"], expected.project(new))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +106,7 @@ def test_a_mudata_comes_back_as_one(files, expected, run, tmp_path):  # noqa: F8
     ],
     ids=["not named", "one", "two files", "output", "batch"],
 )
-def test_mistakes_are_answered_before_the_work(files, run, tmp_path, words, found):  # noqa: F811
+def test_mistakes_are_answered_before_the_work(files, run, tmp_path, words, found):
     places = {"rna": files / "rna.h5ad", "atac": files / "atac.h5ad", "new": tmp_path / "new"}
     status, _, said = run(*[word.format(**places) for word in words])
     assert status == 2

@@ -90,11 +90,9 @@ def describe_glue(model: Any) -> dict[str, Any]:
     }
 
 
-def predict_across(
-    model: Any, study: AnnData, *, modality: str, target: str, batch: str = "average", **settings: Any
-) -> AnnData:
-    """What cells of a modality would show in another; ``"average"`` is the mean over all batches."""
-    return model.predict(study, modality, target, batch=None if batch == "average" else batch, **settings)
+def predict_across(model: Any, study: AnnData, *, modality: str, target: str, **settings: Any) -> AnnData:
+    """What cells of a modality would show in another."""
+    return model.predict(study, modality, target, **settings)
 
 
 def links(

@@ -67,6 +67,21 @@ class Categories:
             )
         return known[entry].astype(np.int64)
 
+    def imitated(self, names: str | Sequence[str] | None) -> list[int]:
+        """Codes of the batches to decode as: of one or several names; None or ``"average"`` = all of them.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown or there is none.
+        """
+        if names is None or (isinstance(names, str) and names == "average" and names not in self.names):
+            return list(range(len(self)))
+        names = [names] if np.isscalar(names) else list(names)
+        if not names:
+            raise InputError("at least one batch to imitate", "none", "name one, or give batch=None for their average")
+        return [int(code) for code in self.encode(names)]
+
 
 def shorten(names: Sequence[str], most: int = 6) -> str:
     """Names as text, at most ``most`` of them: ``'a', 'b' and 7 more``."""

@@ -22,7 +22,7 @@ from isthmus.tl._glue_fit import embed_cells, make_network
 from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side
-from isthmus.tl._store import Manifest
+from isthmus.tl._store import Manifest, below, weights_of, with_weights
 from isthmus.tl.fitted import FittedModel
 
 
@@ -192,8 +192,8 @@ class Glue(FittedModel):
 
     def predict(
         self, adata: AnnData, source: str, target: str, *, features: Sequence[str] | None = None,
-        batch: str | None = None, library: float | None = None, least: float = 0.0, file: str | Path | None = None,
-        **settings: Any,
+        batch: str | Sequence[str] | None = None, library: float | None = None, least: float = 0.0,
+        file: str | Path | None = None, **settings: Any,
     ) -> AnnData:  # fmt: skip
         """What cells of one modality would show in another, as the decoder of that one expects it.
 
@@ -206,7 +206,7 @@ class Glue(FittedModel):
         features
             Features of the target to predict; None = all that the model explains.
         batch
-            Batch of the target to imitate; None = the mean over all of them.
+            Batch of the target (or several) to imitate; None or ``"average"`` = the mean over all of them.
         library
             Counts that a predicted cell has over the model's features; None = the median of the target's reference.
         least
@@ -223,12 +223,12 @@ class Glue(FittedModel):
         """
         side = self.sides[self._known(target)]
         columns = column_positions(side.features, features)
-        domains = range(len(side.batches)) if batch is None else side.batches.encode([batch])
+        domains = side.batches.imitated(batch)
         check_number(least, "least", 0.0)
         library = self.manifest.facts["library"][target] if library is None else library
         check_number(library, "library", 0.0)
         z = self._embedding_of(adata, self.settings["key_added"], {"modality": self._known(source), **settings})
-        blocks = (block[:, columns] for block in self._decode(z, target, [int(d) for d in domains], library))
+        blocks = (block[:, columns] for block in self._decode(z, target, domains, library))
         return collect(blocks, adata, side.features[columns], least, file)
 
     def _decode(self, z: np.ndarray, target: str, domains: list[int], library: float) -> Iterator[np.ndarray]:
@@ -330,10 +330,9 @@ class Glue(FittedModel):
         return study.subset(rows)
 
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
-        weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}
         labels = [] if self.labels is None else list(self.labels.names)
         names = {"modality": [str(name) for name in self.modality], "labels": labels}
-        arrays = {"weight": self.weight, **weights}
+        arrays = {"weight": self.weight, **weights_of(self.network)}
         graphs = {"trained": self.graph, **({"links": self.link_graph} if self.link_graph is not None else {})}
         parts = [(f"side.{k}", side.state()[:2]) for k, side in self.sides.items()]
         for key, (some_names, some_arrays) in [*parts, *((f"{k}", g.state()) for k, g in graphs.items())]:
@@ -345,9 +344,6 @@ class Glue(FittedModel):
 
     @classmethod
     def _from_state(cls, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> Glue:
-        def below(key: str, table: dict[str, Any]) -> dict[str, Any]:
-            return {n.removeprefix(f"{key}."): value for n, value in table.items() if n.startswith(f"{key}.")}
-
         sides = {
             k: Side.from_state(k, below(f"side.{k}", names), below(f"side.{k}", arrays), facts)
             for k, facts in manifest.facts["sides"].items()
@@ -358,10 +354,10 @@ class Glue(FittedModel):
         }
         labels = Categories(tuple(names["labels"])) if names["labels"] else None
         network = make_network(sides, graphs["trained"], labels, manifest.settings)
-        network.load_state_dict({n: torch.from_numpy(a) for n, a in below("network", arrays).items()})
         return cls(
-            manifest=manifest, network=network.eval(), sides=sides, graph=graphs["trained"], labels=labels,
-            cells=pd.Index(names["cells"]), latent=arrays["latent"], modality=np.array(names["modality"], dtype=object),
+            manifest=manifest, network=with_weights(network, arrays), sides=sides, graph=graphs["trained"],
+            labels=labels, cells=pd.Index(names["cells"]), latent=arrays["latent"],
+            modality=np.array(names["modality"], dtype=object),
             weight=arrays["weight"], history=pd.DataFrame(), link_graph=graphs["links"],
             is_decoy=arrays["is_decoy"].astype(bool) if "is_decoy" in arrays else None,
             link_embeddings=arrays.get("link_embeddings"),

@@ -19,7 +19,7 @@ from isthmus.nn.graph import Edges
 from isthmus.tl._balance import balancing_weights
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side, looks_like_peaks, trained_graph, variable_inputs
-from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, planned_steps
+from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, one_history, planned_steps
 from isthmus.train import Options, train
 
 GRADIENT_CLIP = 10.0
@@ -146,15 +146,6 @@ def run_phases(
     network.weights = weights_of(vars(settings), settings.burn_in)
     phase("fine-tuning", 1, steps - before)
     return one_history(parts), weight
-
-
-def one_history(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Histories of runs that followed each other, with epochs and steps counted on."""
-    done = {"epoch": 0, "step": 0}
-    for i, part in enumerate(parts):
-        parts[i] = part.assign(**{name: part[name] + before for name, before in done.items()})
-        done = {name: int(parts[i][name].iloc[-1]) for name in done}
-    return pd.concat(parts, ignore_index=True)
 
 
 def joint_loaders(

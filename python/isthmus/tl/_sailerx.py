@@ -22,7 +22,7 @@ from isthmus.genomics import GuidanceGraph
 from isthmus.models.sailerx import SAILERX
 from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._sailerx_fit import Peaks, encode_all, make_network
-from isthmus.tl._store import Manifest
+from isthmus.tl._store import Manifest, weights_of, with_weights
 from isthmus.tl.fitted import FittedModel
 
 DECODED_AT_ONCE = 256  # cells; with 130,000 peaks a block is 130 MB
@@ -220,7 +220,7 @@ class Sailerx(FittedModel):
         key_added: str | None, settings: dict[str, Any],
     ) -> Iterator[np.ndarray]:  # fmt: skip
         """Check what is asked for, embed the cells, and begin to decode."""
-        domains, most = self._domains(batch), len(self.peaks.names)
+        domains, most = self.batches.imitated(batch), len(self.peaks.names)
         if depth is None:
             depth = min(np.exp(self.network.depth[0]), 0.9 * most)
         check_number(depth, "depth", 1.0, 0.9 * most)
@@ -238,34 +238,22 @@ class Sailerx(FittedModel):
                 total = sum(self.network.decode(part, at, torch.full((len(part),), b)) for b in domains)
                 yield (total / len(domains)).numpy()[:, columns]
 
-    def _domains(self, batch: str | Sequence[str] | None) -> list[int]:
-        """Codes of the batches to decode as."""
-        if batch is None or (isinstance(batch, str) and batch == "average" and batch not in self.batches.names):
-            return list(range(len(self.batches)))
-        names = [batch] if np.isscalar(batch) else list(batch)
-        if not names:
-            raise InputError("at least one batch to imitate", "none", "name one, or give batch=None for their average")
-        return [int(code) for code in self.batches.encode(names)]
-
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
-        weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}
         names = {
             "peaks": list(self.peaks.names), "chromosomes": list(self.peaks.chromosomes),
             "batches": list(self.batches.names),
         }  # fmt: skip
         own = {"sizes": np.array(self.peaks.sizes), "frequency": self.peaks.frequency}
-        return names, {**own, "paired": self.paired.astype(np.uint8), **weights}
+        return names, {**own, "paired": self.paired.astype(np.uint8), **weights_of(self.network)}
 
     @classmethod
     def _from_state(cls, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> Sailerx:
         sizes = tuple(int(n) for n in arrays["sizes"])
         peaks = Peaks(pd.Index(names["peaks"]), tuple(names["chromosomes"]), sizes, arrays["frequency"])
         network = make_network(peaks, len(names["batches"]), manifest.facts, manifest.settings)
-        network.load_state_dict(
-            {n.removeprefix("network."): torch.from_numpy(a) for n, a in arrays.items() if n.startswith("network.")}
-        )
         return cls(
-            manifest=manifest, network=network.eval(), peaks=peaks, batches=Categories(tuple(names["batches"])),
+            manifest=manifest, network=with_weights(network, arrays), peaks=peaks,
+            batches=Categories(tuple(names["batches"])),
             paired=arrays["paired"].astype(bool), cells=pd.Index(names["cells"]), latent=arrays["latent"],
             history=pd.DataFrame(),
         )  # fmt: skip

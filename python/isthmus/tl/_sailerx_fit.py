@@ -16,14 +16,14 @@ from isthmus._errors import InputError
 from isthmus.data import Alignment, Coverage, Lsi, Pca, SparseLoader, Study, split_validation
 from isthmus.data.categories import shorten
 from isthmus.data.joint import JointLoader
-from isthmus.data.pipeline import TECHNICAL, log_normalise
+from isthmus.data.pipeline import LEAST_CELLS
 from isthmus.data.reductions import LSI_DEPTH
-from isthmus.data.transforms import DepthNormalise, variable_features
 from isthmus.genomics._columns import has_positions
 from isthmus.genomics.intervals import Intervals
 from isthmus.metrics import nearest
 from isthmus.models.sailerx import PAIRED, SAILERX, UNPAIRED, Weights, alignment_weights
 from isthmus.tl._inference import CELLS_AT_ONCE
+from isthmus.tl._sides import variable_values
 from isthmus.tl._training import loop_options, planned_steps
 from isthmus.train import train
 from isthmus.train.devices import randomness
@@ -137,10 +137,8 @@ class Cells:
 
 def principal_components(study: Study, n_components: int, seed: int) -> np.ndarray:
     """(cells, components) float32: 10,000 counts a cell, log1p, 2,000 variable genes, scaled and cut at 10, PCA."""
-    everything = np.ones(study.n_features, dtype=bool)
-    logged = log_normalise(study.x, study, DepthNormalise.fit(study.x, study.values), everything)
-    candidates = (logged.getnnz(axis=0) >= min(3, study.n_cells)) & ~study.features.str.match(TECHNICAL)
-    chosen = variable_features(logged, study, candidates, N_GENES)
+    seen = study.x.getnnz(axis=0) >= min(LEAST_CELLS, study.n_cells)
+    logged, chosen = variable_values(study, N_GENES, seen)
     if len(chosen) == 0:
         raise InputError("genes with counts in at least 3 cells", "none", "check the RNA, or give reference=")
     return Pca.fit(logged[:, chosen], n_components, CLIP, seed).apply(logged[:, chosen])

@@ -23,7 +23,7 @@ from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._labels import align_labels, nearest_labels
 from isthmus.tl._paired import MODALITIES, Paired, objects_of, paired_studies, write_paired
 from isthmus.tl._sci2cl_fit import Input, embed_rows, make_network
-from isthmus.tl._store import Manifest
+from isthmus.tl._store import Manifest, below, weights_of, with_weights
 from isthmus.tl.fitted import FittedModel
 
 Data = Mapping[str, AnnData] | Any
@@ -233,23 +233,13 @@ class Sci2cl(FittedModel):
         """
         check_choice(modality, MODALITIES, "modality")
         check_number(least, "least", 0.0)
-        pipeline, domains = self.pipelines[modality], self._domains(modality, batch)
+        pipeline, domains = self.pipelines[modality], self.batches[modality].imitated(batch)
         columns = column_positions(pipeline.features, features)
         paired = self._paired(data, **settings)
         z = embed_rows(self.network, self._prepare(paired, 0.0), paired.rows)
         blocks = (block[:, columns] for block in self._decode(modality, z, domains))
         cells = AnnData(obs=pd.DataFrame(index=pd.Index(paired.cells, dtype=object)))
         return collect(blocks, cells, pipeline.features[columns], least, file)
-
-    def _domains(self, modality: str, batch: str | Sequence[str] | None) -> list[int]:
-        """Codes of the batches to decode as."""
-        known = self.batches[modality]
-        if batch is None or (isinstance(batch, str) and batch == "average" and batch not in known.names):
-            return list(range(len(known)))
-        names = [batch] if np.isscalar(batch) else list(batch)
-        if not names:
-            raise InputError("at least one batch to imitate", "none", "name one, or give batch=None for their average")
-        return [int(code) for code in known.encode(names)]
 
     def _decode(self, modality: str, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
         """Expected log-normalised values averaged over batches, in blocks of (cells, model features) float32."""
@@ -265,7 +255,7 @@ class Sci2cl(FittedModel):
                 yield (total / len(domains)).numpy()
 
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
-        arrays = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}
+        arrays = weights_of(self.network)
         names = {"measured": list(self.measured)}
         for m, one in self.inputs.items():
             plain, own = one.pipeline.state()
@@ -277,23 +267,19 @@ class Sci2cl(FittedModel):
 
     @classmethod
     def _from_state(cls, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> Sci2cl:
-        def below(key: str) -> dict[str, np.ndarray]:
-            return {n.removeprefix(f"{key}."): a for n, a in arrays.items() if n.startswith(f"{key}.")}
-
         inputs = {}
         for m in MODALITIES:
             own = {key: names[f"{m}.{key}"] for key in ("universe", "features")}
             plain = {"profile": m, "scaling": "global", "target": manifest.facts["target"][m], **own}
-            inputs[m] = Input(Pipeline.from_state(plain, below(m)), below(m).get("idf"))
+            inputs[m] = Input(Pipeline.from_state(plain, below(m, arrays)), arrays.get(f"{m}.idf"))
         batches = {m: Categories(tuple(names[f"{m}.batches"])) for m in MODALITIES}
         sizes = [
             {m: len(table[m]) for m in MODALITIES}
             for table in ({m: p.pipeline.features for m, p in inputs.items()}, batches)
         ]
         network = make_network(*sizes, manifest.facts["batch_counts"], manifest.settings)
-        network.load_state_dict({n: torch.from_numpy(a) for n, a in below("network").items()})
         return cls(
-            manifest=manifest, network=network.eval(), inputs=inputs, batches=batches,
+            manifest=manifest, network=with_weights(network, arrays), inputs=inputs, batches=batches,
             cells=pd.Index(names["cells"]), latent=arrays["latent"],
             measured=np.array(names["measured"], dtype=object), history=pd.DataFrame(),
         )  # fmt: skip

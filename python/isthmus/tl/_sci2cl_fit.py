@@ -15,10 +15,9 @@ from isthmus.data import Pca, Pipeline, Prepared, SparseLoader, Study, split_val
 from isthmus.data.joint import JointLoader
 from isthmus.data.reductions import leading, tf_idf
 from isthmus.models.sci2cl import SCI2CL, Weights
-from isthmus.tl._glue_fit import one_history
 from isthmus.tl._inference import CELLS_AT_ONCE, fill_of
 from isthmus.tl._paired import MODALITIES, Paired
-from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, planned_steps
+from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, one_history, planned_steps
 from isthmus.train import train
 
 GRADIENT_CLIP = 10.0

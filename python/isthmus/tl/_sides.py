@@ -156,14 +156,18 @@ def _reduced_values(study: Study, depth: DepthNormalise | None, columns: np.ndar
 
 def variable_inputs(study: Study, n_features: int, among: np.ndarray) -> np.ndarray:
     """(features,) bool, the variable ones of those ``among``; all of these where the values are no counts."""
-    chosen = np.ones(study.n_features, dtype=bool)
     if study.values == "values":
         return among
-    logged = log_normalise(study.x, study, DepthNormalise.fit(study.x, study.values), chosen)
-    candidates = among & (logged.getnnz(axis=0) > 0) & ~study.features.str.match(TECHNICAL)
-    chosen[:] = False
-    chosen[variable_features(logged, study, candidates, n_features)] = True
+    chosen = np.zeros(study.n_features, dtype=bool)
+    chosen[variable_values(study, n_features, among & (study.x.getnnz(axis=0) > 0))[1]] = True
     return chosen
+
+
+def variable_values(study: Study, n_features: int, among: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
+    """(cells, features) log-normalised values, and the positions of the variable features of those ``among``."""
+    everything = np.ones(study.n_features, dtype=bool)
+    logged = log_normalise(study.x, study, DepthNormalise.fit(study.x, study.values), everything)
+    return logged, variable_features(logged, study, among & ~study.features.str.match(TECHNICAL), n_features)
 
 
 def looks_like_peaks(features: pd.Index) -> bool:

@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from torch import nn
 
-from isthmus._errors import InputError
 from isthmus.data import Categories, Coverage, Pipeline, Study, from_anndata
 from isthmus.data.door import check_number
 from isthmus.data.study import layer_or_usual
 from isthmus.tl._impute import collect, column_positions
-from isthmus.tl._store import Manifest
+from isthmus.tl._store import Manifest, weights_of, with_weights
 from isthmus.tl.fitted import FittedModel
 
 
@@ -88,7 +86,7 @@ class SingleModality(FittedModel):
             If a feature or batch is unknown, or the result would not fit into memory (name a file, or fewer features).
         """
         columns = column_positions(self.pipeline.features, features)
-        domains = self._domains(batch)
+        domains = self.batches.imitated(batch)
         check_number(least, "least", 0.0)
         key = key_added or self.settings["key_added"]
         z = self._embedding_of(adata, key, settings)
@@ -101,15 +99,6 @@ class SingleModality(FittedModel):
     @abstractmethod
     def _decode(self, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
         """Log-normalised expression averaged over batches, in blocks of (cells, model features) float32."""
-
-    def _domains(self, batch: str | Sequence[str] | None) -> list[int]:
-        """Codes of the batches to decode as."""
-        if batch is None or (isinstance(batch, str) and batch == "average" and batch not in self.batches.names):
-            return list(range(len(self.batches)))
-        names = [batch] if np.isscalar(batch) else list(batch)
-        if not names:
-            raise InputError("at least one batch to imitate", "none", "name one, or give batch=None for their average")
-        return [int(code) for code in self.batches.encode(names)]
 
     def _study(
         self,
@@ -139,23 +128,18 @@ class SingleModality(FittedModel):
 
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
         plain, arrays = self.pipeline.state()
-        weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network.state_dict().items()}
         names = {
             "universe": plain["universe"],
             "features": plain["features"],
             "batches": list(self.batches.names),
         }
-        return names, {**arrays, **weights}
+        return names, {**arrays, **weights_of(self.network)}
 
     @staticmethod
     def _parts(
         manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray], network: nn.Module
     ) -> dict[str, Any]:
         """The constructor's arguments from what was stored; ``network`` is a new one, and gets its weights."""
-        weights = {
-            n.removeprefix("network."): torch.from_numpy(a) for n, a in arrays.items() if n.startswith("network.")
-        }
-        network.load_state_dict(weights)
         plain = {
             "profile": manifest.settings.get("profile", "rna"),
             "target": manifest.facts["target"],
@@ -163,7 +147,8 @@ class SingleModality(FittedModel):
             **names,
         }
         return {
-            "manifest": manifest, "network": network.eval(), "pipeline": Pipeline.from_state(plain, arrays),
+            "manifest": manifest, "network": with_weights(network, arrays),
+            "pipeline": Pipeline.from_state(plain, arrays),
             "batches": Categories(tuple(names["batches"])), "cells": pd.Index(names["cells"]),
             "latent": arrays["latent"], "history": pd.DataFrame(),
         }  # fmt: skip

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
 from isthmus import __version__
 from isthmus._errors import InputError, ModelFileError
 from isthmus._files import atomic_path
 
 FORMAT = 1  # raised when a folder can no longer be read by older versions
+Value, Network = TypeVar("Value"), TypeVar("Network", bound=nn.Module)
 MANIFEST, NAMES, ARRAYS = "manifest.json", "names.json", "arrays.safetensors"
 
 
@@ -66,6 +70,22 @@ def check_target(folder: str | Path) -> Path:
             "name a folder that does not exist yet",
         )
     return target
+
+
+def below(key: str, table: Mapping[str, Value]) -> dict[str, Value]:
+    """The entries of a stored table whose names begin with ``key.``, under what follows."""
+    return {name.removeprefix(f"{key}."): value for name, value in table.items() if name.startswith(f"{key}.")}
+
+
+def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
+    """The network's state, as a model folder names it."""
+    return {f"network.{name}": tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+def with_weights(network: Network, arrays: Mapping[str, np.ndarray]) -> Network:
+    """A new network with the state that :func:`weights_of` gave, for evaluation."""
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in below("network", arrays).items()})
+    return network.eval()
 
 
 def write(folder: str | Path, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> None:

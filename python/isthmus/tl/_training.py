@@ -70,3 +70,12 @@ def planned_steps(
     if settings.max_epochs is not None:
         asked.append(settings.max_epochs * max(n_cells // batch_size, 1))
     return min(asked) if asked else default_steps(n_cells, batch_size)
+
+
+def one_history(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Histories of runs that followed each other, with epochs and steps counted on."""
+    done = {"epoch": 0, "step": 0}
+    for i, part in enumerate(parts):
+        parts[i] = part.assign(**{name: part[name] + before for name, before in done.items()})
+        done = {name: int(parts[i][name].iloc[-1]) for name in done}
+    return pd.concat(parts, ignore_index=True)

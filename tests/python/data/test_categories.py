@@ -59,3 +59,22 @@ def test_unknown_names_are_refused(refused, values, found):
 def test_long_lists_are_shortened():
     assert shorten(["a", "b"]) == "'a', 'b'"
     assert shorten(list("abcdefgh"), 2) == "'a', 'b' and 6 more"
+
+
+@pytest.mark.parametrize(
+    ("names", "codes"),
+    [(None, [0, 1, 2]), ("average", [0, 1, 2]), ("c", [2]), (["c", "a"], [2, 0]), (np.str_("b"), [1])],
+    ids=["none", "average", "one", "two", "numpy"],
+)
+def test_batches_to_imitate_are_one_several_or_all(names, codes):
+    assert Categories(("a", "b", "c")).imitated(names) == codes
+
+
+def test_a_batch_of_the_name_average_is_itself():
+    assert Categories(("a", "average")).imitated("average") == [1]
+
+
+@pytest.mark.parametrize(("names", "found"), [("d", "'d'"), ([], "none")])
+def test_batches_that_cannot_be_imitated_are_refused(refused, names, found):
+    with refused(found, "batch"):
+        Categories(("a", "b")).imitated(names)

@@ -21,7 +21,7 @@ import torch
 import isthmus as im
 from isthmus.data import SparseLoader, from_anndata
 from isthmus.models import SCALEX, SCDREAMER, SCDREAMERSup
-from isthmus.train import Options, checkpoint, loop, train
+from isthmus.train import Options, train
 
 STEPS = 40
 
@@ -120,10 +120,6 @@ def close(a, b):
     np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def timeless(history):
-    return history.drop(columns="seconds")
-
-
 def test_loss_falls_and_everything_is_finite(model):
     history, losses = model.history, [name for name in model.history if name.startswith(("train_", "validation_"))]
     assert losses
@@ -132,7 +128,7 @@ def test_loss_falls_and_everything_is_finite(model):
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
 
 
-def test_same_seed_same_numbers(system, model, reference):
+def test_same_seed_same_numbers(system, model, reference, timeless):
     again = system.fit(reference)
     assert np.array_equal(again.latent, model.latent)
     pd.testing.assert_frame_equal(timeless(again.history), timeless(model.history))
@@ -145,14 +141,10 @@ def test_another_seed_other_numbers(system, model, reference):
     assert other.manifest.id != model.manifest.id
 
 
-def test_random_state_of_the_user_is_neither_used_nor_changed(system, model, reference):
-    torch.manual_seed(77)
-    np.random.seed(77)  # noqa: NPY002
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    again = system.fit(reference)
-    again.project(reference.copy())
-    assert torch.equal(torch.get_rng_state(), before)
-    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+def test_random_state_of_the_user_is_neither_used_nor_changed(system, model, reference, kept_random_state):
+    with kept_random_state():
+        again = system.fit(reference)
+        again.project(reference.copy())
     assert np.array_equal(again.latent, model.latent)
 
 
@@ -235,19 +227,9 @@ def test_an_interrupt_leaves_the_study_untouched(system, reference):
     assert (reference.X != before.X).nnz == 0
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_end(system, model, reference, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "Checkpoints", functools.partial(checkpoint.Checkpoints, seconds=0.0))
-    update = loop.Progress.on_epoch_end
-
-    def interrupt(self, run, row):
-        update(self, run, row)
-        if run.epoch == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Progress, "on_epoch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            system.fit(reference, checkpoint=tmp_path / "run")
+def test_an_interrupted_fit_goes_on_to_the_same_end(system, model, reference, tmp_path, interrupted, timeless):
+    with interrupted(0, 3):
+        system.fit(reference, checkpoint=tmp_path / "run")
     resumed = system.fit(reference, checkpoint=tmp_path / "run")
     assert np.array_equal(resumed.latent, model.latent)
     pd.testing.assert_frame_equal(timeless(resumed.history), timeless(model.history))

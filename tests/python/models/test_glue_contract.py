@@ -77,10 +77,6 @@ def close(a, b):
     np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def timeless(history):
-    return history.drop(columns="seconds")
-
-
 def test_loss_falls_and_everything_is_finite(model):
     history, losses = model.history, [name for name in model.history if name.startswith("train_")]
     assert len(losses) > 8
@@ -95,7 +91,7 @@ def test_loss_falls_and_everything_is_finite(model):
     assert np.isfinite(model.link_embeddings).all()
 
 
-def test_same_seed_same_numbers(model, reference, fit):
+def test_same_seed_same_numbers(model, reference, fit, timeless):
     again = fit(reference)
     assert np.array_equal(again.latent, model.latent)
     assert np.array_equal(again.weight, model.weight)
@@ -112,16 +108,12 @@ def test_another_seed_other_numbers(model, reference, fit):
     assert other.manifest.id != model.manifest.id
 
 
-def test_random_state_of_the_user_is_neither_used_nor_changed(model, reference, query, fit):
-    torch.manual_seed(77)
-    np.random.seed(77)  # noqa: NPY002
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    again = fit(reference)
-    again.project(query["atac"], "atac")
-    again.predict(query["rna"], "rna", "atac")
-    again.links()
-    assert torch.equal(torch.get_rng_state(), before)
-    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+def test_random_state_of_the_user_is_neither_used_nor_changed(model, reference, query, fit, kept_random_state):
+    with kept_random_state():
+        again = fit(reference)
+        again.project(query["atac"], "atac")
+        again.predict(query["rna"], "rna", "atac")
+        again.links()
     assert np.array_equal(again.latent, model.latent)
 
 
@@ -142,11 +134,9 @@ def test_a_saved_model_is_the_same_model(model, reference, query, tmp_path):
         assert np.array_equal(loaded.predict(query[k], k, other).X, model.predict(query[k], k, other).X)
 
 
-def test_nothing_in_a_saved_model_is_pickled(model, tmp_path):
+def test_nothing_in_a_saved_model_is_pickled(model, tmp_path, plain_files):
     model.save(tmp_path / "model")
-    files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    assert set(files) == {"manifest.json", "names.json", "arrays.safetensors"}
-    assert not any(content.startswith((b"\x80", b"PK")) for content in files.values())
+    plain_files(tmp_path / "model")
 
 
 def test_a_model_with_labels_and_without_links_is_saved_too(reference, query, fit, tmp_path):
@@ -260,25 +250,10 @@ def test_an_interrupt_leaves_the_objects_untouched(reference, fit):
 
 
 @pytest.mark.parametrize("phase", [0, 1])
-def test_an_interrupted_fit_goes_on_to_the_same_end(model, reference, fit, tmp_path, monkeypatch, phase):
+def test_an_interrupted_fit_goes_on_to_the_same_end(model, reference, fit, tmp_path, interrupted, phase, timeless):
     """Whether the interruption was in the pre-training or after it."""
-    monkeypatch.setattr(loop, "Checkpoints", functools.partial(checkpoint.Checkpoints, seconds=0.0))
-    update, ended, begun = loop.Progress.on_epoch_end, [], []
-
-    def interrupt(self, run, row):
-        update(self, run, row)
-        ended.append(run.step)
-        if len(begun) == phase + 1 and run.epoch == 2:
-            raise KeyboardInterrupt
-
-    start = loop.Progress.on_begin
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Progress, "on_begin", lambda self, run: (begun.append(run), start(self, run))[1])
-        patch.setattr(loop.Progress, "on_epoch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            fit(reference, checkpoint=str(tmp_path / "run"))
-    assert len(begun) == phase + 1
-    assert ended
+    with interrupted(phase, 2):
+        fit(reference, checkpoint=str(tmp_path / "run"))
     resumed = fit(reference, checkpoint=str(tmp_path / "run"))
     assert np.array_equal(resumed.latent, model.latent)
     assert np.array_equal(resumed.weight, model.weight)

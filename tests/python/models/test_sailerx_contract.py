@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 
 import anndata as ad
@@ -10,10 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import torch
 
 import isthmus as im
-from isthmus.train import checkpoint, loop
 
 QUICK = {
     "max_steps": 40, "n_components": 10, "n_hidden": 8, "n_latent": 5, "batch_size": 32, "learning_rate": 2e-3,
@@ -63,10 +60,6 @@ def close(a, b):
     np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def timeless(history):
-    return history.drop(columns="seconds")
-
-
 def test_loss_falls_and_everything_is_finite(model):
     history, losses = model.history, [name for name in model.history if name.startswith("train_")]
     assert len(losses) == 5
@@ -75,7 +68,7 @@ def test_loss_falls_and_everything_is_finite(model):
     assert np.isfinite(model.latent).all()
 
 
-def test_same_seed_same_numbers(model, reference):
+def test_same_seed_same_numbers(model, reference, timeless):
     again = fit(reference)
     assert np.array_equal(again.latent, model.latent)
     pd.testing.assert_frame_equal(timeless(again.history), timeless(model.history))
@@ -88,15 +81,11 @@ def test_another_seed_other_numbers(model, reference):
     assert other.manifest.id != model.manifest.id
 
 
-def test_random_state_of_the_user_is_neither_used_nor_changed(model, reference, query):
-    torch.manual_seed(77)
-    np.random.seed(77)  # noqa: NPY002
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    again = fit(reference)
-    again.project(query)
-    again.impute(query)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+def test_random_state_of_the_user_is_neither_used_nor_changed(model, reference, query, kept_random_state):
+    with kept_random_state():
+        again = fit(reference)
+        again.project(query)
+        again.impute(query)
     assert np.array_equal(again.latent, model.latent)
 
 
@@ -116,11 +105,9 @@ def test_a_saved_model_is_the_same_model(reference, query, tmp_path, settings):
         assert np.array_equal(*x)
 
 
-def test_nothing_in_a_saved_model_is_pickled(model, tmp_path):
+def test_nothing_in_a_saved_model_is_pickled(model, tmp_path, plain_files):
     model.save(tmp_path / "model")
-    files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    assert set(files) == {"manifest.json", "names.json", "arrays.safetensors"}
-    assert not any(content.startswith((b"\x80", b"PK")) for content in files.values())
+    plain_files(tmp_path / "model")
 
 
 def test_embedding_does_not_depend_on_companions_or_order(model, reference, rng):
@@ -200,19 +187,9 @@ def test_an_interrupt_leaves_the_objects_untouched(reference):
         assert "sailerx" not in x.uns
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_end(model, reference, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "Checkpoints", functools.partial(checkpoint.Checkpoints, seconds=0.0))
-    update = loop.Progress.on_epoch_end
-
-    def interrupt(self, run, row):
-        update(self, run, row)
-        if run.epoch == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Progress, "on_epoch_end", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            fit(reference, checkpoint=str(tmp_path / "run"))
+def test_an_interrupted_fit_goes_on_to_the_same_end(model, reference, tmp_path, interrupted, timeless):
+    with interrupted(0, 3):
+        fit(reference, checkpoint=str(tmp_path / "run"))
     resumed = fit(reference, checkpoint=str(tmp_path / "run"))
     assert np.array_equal(resumed.latent, model.latent)
     pd.testing.assert_frame_equal(timeless(resumed.history), timeless(model.history))
