@@ -11,7 +11,7 @@ from isthmus.nn.sparse import SparseRows
 
 SMALL = 0.1  # what a block that was given a start may add to it at first
 LEAST_VARIANCE = 1e-6  # a direction below this share of the largest variance is rounding
-LEAST_REPRODUCED = 0.01  # no direction is lost: the map can be undone
+LEAST_WEIGHT = 0.01  # no direction is lost: the map can be undone
 LEAST_DEVIATION = 1e-6
 
 
@@ -90,7 +90,7 @@ class Whitening(nn.Module):
         self.register_buffer("matrix", torch.eye(n_latent))
         self.register_buffer("inverse", torch.eye(n_latent))
 
-    def settle(self, z: Tensor, halves: tuple[Tensor, Tensor] | None = None, power: float = 1.0) -> None:
+    def settle(self, z: Tensor, halves: tuple[Tensor, Tensor] | None = None, least: float = 0.0) -> None:
         """Learn the map from the reference.
 
         Parameters
@@ -101,8 +101,8 @@ class Whitening(nn.Module):
             The same cells from one half of their entries and from the other. With S their symmetric cross-covariance
             and T their mean covariance, the directions are the solutions of ``S w = rho T w``. None: the principal
             axes, none of them weighted.
-        power
-            Directions have the standard deviation ``rho ** power``, rho being held in [0.01, 1].
+        least
+            Directions have the standard deviation rho, or this where rho is smaller.
         """
         z = z.double()
         mean = z.mean(dim=0)
@@ -113,7 +113,7 @@ class Whitening(nn.Module):
             axes = (axes / deviation) @ turn
             deviation = ((z - mean) @ axes).std(dim=0).clamp(min=LEAST_DEVIATION)
         axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()  # no direction by chance
-        matrix = axes / deviation * rho.clamp(LEAST_REPRODUCED, 1.0) ** power
+        matrix = axes / deviation * rho.clamp(max(least, LEAST_WEIGHT), 1.0)
         self.mean.copy_(mean)
         self.matrix.copy_(matrix)
         self.inverse.copy_(torch.linalg.inv(matrix))

@@ -190,7 +190,7 @@ def embed_rows(network: SCI2CL, prepared: Mapping[str, Prepared], rows: np.ndarr
     return np.concatenate(out)
 
 
-def settle(network: SCI2CL, prepared: Mapping[str, Prepared], rows: np.ndarray, power: float, seed: int) -> None:
+def settle(network: SCI2CL, prepared: Mapping[str, Prepared], rows: np.ndarray, least: float, seed: int) -> None:
     """Scale the embedding for good: equal variance in each direction, less where halves of a cell do not agree.
 
     Learned from the cells with both modalities. Each entry of what the encoders see falls to one of two halves by lot,
@@ -204,4 +204,4 @@ def settle(network: SCI2CL, prepared: Mapping[str, Prepared], rows: np.ndarray, 
             data = np.where(kept, 2.0 * part.x.data, 0.0).astype(np.float32)
             half[m] = replace(part, x=sp.csr_matrix((data, part.x.indices, part.x.indptr), shape=part.x.shape))
     z, one, two = (torch.from_numpy(embed_rows(network, p, both)) for p in (prepared, *halves))
-    network.whitening.settle(z, (one, two), power)
+    network.whitening.settle(z, (one, two), least)

@@ -50,7 +50,7 @@ class Sci2clSettings(Settings):
     BOUNDS: ClassVar = {
         **Settings.BOUNDS, **dict.fromkeys(("n_genes", "n_peaks", "n_views", "n_heads", "n_anchors"), (1, math.inf)),
         "n_latent": (2, math.inf), "n_negatives": (1, math.inf), "dropout": (0.0, 0.95), "mask": (0.0, 0.95),
-        "temperature": (0.01, 1.0), "pretrain_share": (0.0, 1.0), "agreement_power": (0.0, 10.0),
+        "temperature": (0.01, 1.0), "pretrain_share": (0.0, 1.0), "least_agreement": (0.0, 1.0),
         **{f"{name}_weight": (0.0, math.inf) for name in ("reconstruction", "mse", "moc", "mom", "batch")},
     }  # fmt: skip
 
@@ -78,7 +78,7 @@ class Sci2clSettings(Settings):
     pretrain_share: float
     start: str
     whiten: bool
-    agreement_power: float
+    least_agreement: float
 
     def check(self) -> None:
         """Also that the heads share out the dimensions of a code."""
@@ -100,7 +100,7 @@ def sci2cl(
     learn_temperature: bool = True, n_negatives: int = 1, reconstruction_weight: float = 1.0,
     mse_weight: float = 1.0, moc_weight: float = 0.5, mom_weight: float = 0.5, batch_weight: float = 0.0,
     pretrain_share: float = 0.5, start: str = "linear", whiten: bool = True,
-    agreement_power: float = 1.5, preset: str = "default",
+    least_agreement: float = 0.4, preset: str = "default",
     max_epochs: int | None = None, max_steps: int | None = None, batch_size: int = 128, learning_rate: float = 2e-3,
     schedule: str = "cosine", validation_fraction: float = 0.1, early_stopping: bool = False,
     accelerator: str = "auto", devices: int | str = 1, precision: str = "auto", compile: bool | str = False,
@@ -157,9 +157,9 @@ def sci2cl(
     whiten
         Whether the embedding is scaled, by a map that is stored: to equal variance of its directions over the
         reference, less of those that two halves of a cell's counts do not agree on.
-    agreement_power
-        How much less: a direction has the standard deviation ``rho ** agreement_power``, rho being the correlation of
-        the two halves along it. 0 keeps the subtlest differences, more holds back noise.
+    least_agreement
+        How much less at most: a direction has the standard deviation rho, the correlation of the two halves along it,
+        but no less than this. 1 gives all directions the same, and keeps the subtlest differences; 0 holds back noise.
     preset
         ``"reference"``: the authors' sizes, weights and rates, which replace the arguments they concern.
     max_epochs, max_steps
@@ -242,7 +242,7 @@ def fit(
     start(network, prepared, settings.start, settings.seed)
     history = run(network, prepared, paired, label, settings, progress=progress, checkpoint=checkpoint)
     if settings.whiten:
-        settle(network, parts, paired.rows, settings.agreement_power, settings.seed)
+        settle(network, parts, paired.rows, settings.least_agreement, settings.seed)
     latent = embed_rows(network, parts, paired.rows)
     return Sci2cl(
         manifest=new_manifest("sci2cl", asdict(settings), facts, latent), network=network, inputs=inputs,

@@ -76,7 +76,7 @@ def test_directions_that_halves_do_not_agree_on_count_less(generator):
     signal = torch.randn(2000, 5, generator=generator) * torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0])
     halves = [(signal + 0.3 * torch.randn(2000, 5, generator=generator)) * scale for _ in range(2)]
     block, z = Whitening(5), sum(halves) / 2
-    block.settle(z, tuple(halves), power=1.0)
+    block.settle(z, tuple(halves))
     w = block(z)
     spread = w.std(dim=0)
     rho = 1 / (1 + 0.09)  # of variance in one half that is signal
@@ -84,3 +84,5 @@ def test_directions_that_halves_do_not_agree_on_count_less(generator):
     assert spread[2:].max() < 0.1
     close(w.T @ w / 1999, torch.diag(spread**2), atol=0.05, rtol=0.0)
     close(block.undo(w), z, atol=1e-3, rtol=1e-3)
+    block.settle(z, tuple(halves), least=0.4)
+    close(block(z).std(dim=0), torch.cat([spread[:2], torch.full((3,), 0.4)]), atol=0.02, rtol=0.0)
