@@ -31,6 +31,10 @@ setGeneric("predictLabels",
 #' @export
 setGeneric("imputeAssay", function(x, ...) standardGeneric("imputeAssay"))
 
+#' @rdname geneActivity
+#' @export
+setGeneric("geneActivity", function(x, ...) standardGeneric("geneActivity"))
+
 #' @rdname isthmusModel
 #' @export
 setGeneric("isthmusModel", function(x, ...) standardGeneric("isthmusModel"))

@@ -63,7 +63,8 @@
 #' The record is in `metadata(x)$isthmus$imputed` or `misc$isthmus$imputed`. The
 #' values are a matrix, or an `HDF5Matrix` for a result in a file.
 #' @inherit runSCALEX references
-#' @seealso [runSCALEX()], [runScDREAMER()], [projectCells()].
+#' @seealso [runSCALEX()], [runScDREAMER()], [projectCells()]; [geneActivity()] for peaks
+#'   summed by gene.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 300, seed = 1)
@@ -267,18 +268,19 @@ setMethod("imputeAssay", "character", function(x, ...) {
 # --- free places -------------------------------------------------------------
 
 # A name that the user gave is checked before a model is sought, the usual one after.
+# @param record the record of what may be replaced under its own name.
 
-.checkImputedSCE <- function(x, name) {
+.checkImputedSCE <- function(x, name, record = "imputed") {
     taken <- any(name %in% c(assayNames(x), altExpNames(x)))
-    if (taken && !identical(.records(x)[["imputed"]][["name"]], name)) {
+    if (taken && !identical(.records(x)[[record]][["name"]], name)) {
         .refuseTaken("imputed assay", name, "choose another with name =")
     }
 }
 
-.checkImputedSeurat <- function(x, name) {
+.checkImputedSeurat <- function(x, name, record = "imputed") {
     .needSeuratObject()
     taken <- any(name %in% c(.seuratNames(x), names(slot(x, "meta.data"))))
-    if (taken && !identical(.records(x)[["imputed"]][["name"]], name)) {
+    if (taken && !identical(.records(x)[[record]][["name"]], name)) {
         .refuseTaken("imputed assay", name, "choose another with name =")
     }
 }

@@ -14,7 +14,8 @@
 #' * [projectCells()] places new cells in that embedding.
 #' * [transferLabels()] gives them the labels of their reference neighbours;
 #'   [predictLabels()] asks a model that was fitted with labels.
-#' * [imputeAssay()] adds denoised, batch-free values.
+#' * [imputeAssay()] adds denoised, batch-free values; [geneActivity()] sums imputed peaks
+#'   by gene.
 #' * [isthmusModel()], [saveModel()] and [loadModel()] handle the fitted model.
 #' * [writeReport()] shows it all on one HTML page.
 #' * [readStudy()] and [writeStudy()] exchange `.h5ad` files with Python.

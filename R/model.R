@@ -208,6 +208,20 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
     )
 }
 
+# The model of a system in an object, also where it holds models of others.
+.modelOfSystem <- function(x, system, name = NULL) {
+    if (is(x, "IsthmusModel") || is.character(x) || is(x, "list") || !is.null(name)) {
+        return(isthmusModel(x, name = name))
+    }
+    held <- .heldModels(.checkedHolder(x))
+    ours <- vapply(held, function(one) one@system == system, NA)
+    isthmusModel(x, name = if (sum(ours) == 1L) names(held)[ours])
+}
+
+.checkedHolder <- function(x) {
+    if (.isSeurat(x) || is(x, "SummarizedExperiment") || .isMultiAssay(x)) x else .refuseClass(x)
+}
+
 # What runGLUE() made of a list of objects: each of them holds the model.
 #' @rdname isthmusModel
 #' @export

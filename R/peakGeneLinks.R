@@ -59,16 +59,8 @@ peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
     .linkRanges(result$links)
 }
 
-# The model of GLUE in an object, also where it holds models of other systems.
 .glueModel <- function(x, name = NULL) {
-    plain <- is(x, "IsthmusModel") || is.character(x) || is(x, "list")
-    model <- if (plain || !is.null(name)) {
-        isthmusModel(x, name = name)
-    } else {
-        held <- .heldModels(.checkedHolder(x))
-        ours <- vapply(held, function(one) one@system == "glue", NA)
-        isthmusModel(x, name = if (sum(ours) == 1L) names(held)[ours])
-    }
+    model <- .modelOfSystem(x, "glue", name)
     if (model@system == "glue") {
         return(model)
     }
@@ -76,10 +68,6 @@ peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
         "a model of GLUE, which has links", sprintf("a model of %s", .quoted(model@system)),
         "fit one with runGLUE()"
     )
-}
-
-.checkedHolder <- function(x) {
-    if (.isSeurat(x) || is(x, "SummarizedExperiment") || .isMultiAssay(x)) x else .refuseClass(x)
 }
 
 # @param table data.frame of the core, positions from 0 and half-open.

@@ -7,12 +7,13 @@
 #' @inheritParams transferLabels
 #' @param query the cells: a SingleCellExperiment, a SummarizedExperiment, a Seurat
 #'   object, or the path of an `.h5ad` or `.rds` file.
-#' @param reference the model: an object that [runScDREAMER()] returned for cells with
-#'   labels, an [IsthmusModel-class], or the folder of a saved model.
+#' @param reference the model: what [runScDREAMER()] or [runGLUE()] returned for cells
+#'   with labels, an [IsthmusModel-class], or the folder of a saved model.
 #' @param ... further settings by the names of the Python method `project`, for
-#'   example `min_coverage`.
+#'   example `min_coverage`; of a model of GLUE `modality`, the one that the query is of
+#'   (known of its reference cells).
 #' @param name stem of the columns to add; `NULL` means the name of the model's system,
-#'   `"scdreamer"`.
+#'   `"scdreamer"` or `"glue"`.
 #'
 #' @details
 #' An embedding that [projectCells()] made with this model is used as it is. A query
@@ -24,11 +25,12 @@
 #'
 #' @return the query given, with two columns added to its cell data:
 #'   `scdreamer_label` (character) and `scdreamer_confidence` (the label's probability,
-#'   between 0 and 1); and in `metadata(x)$isthmus$labels` (or `misc$isthmus$labels`)
-#'   the record of how they were made.
+#'   between 0 and 1), or those of the model's own system; and in
+#'   `metadata(x)$isthmus$labels` (or `misc$isthmus$labels`) the record of how they were
+#'   made.
 #' @inherit runScDREAMER references
-#' @seealso [transferLabels()] labels cells by their nearest reference cells, with any
-#'   model.
+#' @seealso [runScDREAMER()] and [runGLUE()] fit with labels; [transferLabels()] labels
+#'   cells by their nearest reference cells, with any model.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 400, seed = 1)
@@ -38,6 +40,16 @@
 #'         labels = "cell_type", max_steps = 50)
 #'     query <- predictLabels(rna[, new], reference, batch = "batch")
 #'     table(query$scdreamer_label, query$cell_type)
+#'
+#'     # Chromatin of new cells, by a model that saw labels of RNA only.
+#'     both <- simulateMultiome(n_cells = 200, n_genes = 100, n_peaks = 300,
+#'         n_types = 3, seed = 1)
+#'     some <- list(rna = both[["rna"]], atac = both[["atac"]][, 1:150])
+#'     some <- runGLUE(some, labels = c(rna = "cell_type"), n_latent = 8,
+#'         max_steps = 30, n_models = 0)
+#'     new <- both[["atac"]][, 151:200]
+#'     new <- predictLabels(new, some, modality = "atac")
+#'     table(new$glue_label, new$cell_type)
 #' }
 #' @name predictLabels
 NULL
@@ -79,11 +91,12 @@ setMethod("predictLabels", "character", function(query, reference, ...) {
             "a model that was fitted with labels",
             sprintf("a model of %s without", .quoted(model@system)),
             paste(
-                "fit one with runScDREAMER(x, labels = ), or use transferLabels(),",
-                "which needs labels of the reference cells"
+                "fit one with labels = in runScDREAMER() or runGLUE(), or use",
+                "transferLabels(), which needs labels of the reference cells"
             )
         )
     }
+    settings <- .withModality(settings, query, model, place$batch)
     .labelInto(query, model, list(verb = "predict"), settings, place, name,
         verbose)
 }

@@ -27,7 +27,8 @@
 #' @param batch,labels batches, and cell types to learn from (any share may be missing):
 #'   one column name for all modalities, or a named list with a column name or a vector
 #'   for each modality that has them, `list(rna = "donor", atac = atac$sample)`. Of one
-#'   object with several modalities also one vector.
+#'   object with several modalities also one vector. With labels every cell of all
+#'   modalities gets one.
 #' @param edges the user's own guidance graph instead of one from positions: a data.frame
 #'   with the columns `source` (gene), `target` (feature of another modality), and if
 #'   there are any `sign` (1 or -1) and `weight` (above 0, up to 1). Positions then only
@@ -49,7 +50,8 @@
 #'   make links surer, 0 leaves them out.
 #' @param seed a whole number; the same seed gives the same numbers, in R and in
 #'   Python. R's own random numbers are not touched.
-#' @param name name of the embedding, and in small letters of Seurat reductions.
+#' @param name name of the embedding, and in small letters of Seurat reductions and the
+#'   stem of the columns of labels.
 #' @param model_dir a new folder to save the model in; `NULL` keeps it with the object.
 #' @param verbose whether to report progress as messages.
 #'
@@ -76,6 +78,10 @@
 #' * the embedding of the features, in the attribute `"rotation"` of a `reducedDim` or in
 #'   the loadings of a Seurat reduction: the modality's features in the model, by
 #'   `n_latent`;
+#' * with labels two columns of the cell data of each object: `glue_label` (character), the
+#'   type that the model's classifier gives each cell, and `glue_confidence`, its
+#'   probability between 0 and 1. Of one object `glue_rna_label` and so on, for each
+#'   modality. Cells whose label was given get one too;
 #' * in `metadata(x)$isthmus$GLUE` or `misc$isthmus$glue` of every object, and of the
 #'   MultiAssayExperiment, the fitted model, an [IsthmusModel-class]. It travels with each
 #'   of them.
@@ -84,7 +90,8 @@
 #' inference with graph-linked embedding. *Nature Biotechnology* 40, 1458-1466.
 #' \doi{10.1038/s41587-022-01284-4}
 #' @seealso [peakGeneLinks()] for the links between peaks and genes, [transferLabels()]
-#'   for labels of one modality in another, [isthmusModel()] for the model.
+#'   for labels of one modality in another, [predictLabels()] for new cells where there
+#'   were labels, [isthmusModel()] for the model.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 200, n_genes = 100, n_peaks = 300,
@@ -116,7 +123,7 @@ setMethod("runGLUE", "ANY", function(
         layer = of(layer, "layer"), values = of(values, "values"))
     settings$signs <- .graphSigns(signs, names(parts))
     settings$values <- .filledValues(said$values)
-    targets <- .glueTargets(parts, if (home$shared) x, name)
+    targets <- .glueTargets(parts, if (home$shared) x, name, length(.givenOnly(said$labels)) > 0L)
     guidance <- .guidance(genes, edges, parts)
     fitted <- .fitGlue(parts, .studiesFor(parts, said), targets, guidance, settings,
         model_dir, verbose)
@@ -188,19 +195,21 @@ setMethod("runGLUE", "ANY", function(
 # Where each modality's embedding goes: in objects of their own under one name, in
 # one object under the name and the modality.
 # @param one the object that holds all modalities, or NULL.
-.glueTargets <- function(parts, one, name) {
+# @param taught whether there are labels, so that columns of labels are added too.
+.glueTargets <- function(parts, one, name, taught) {
     lapply(setNames(names(parts), names(parts)), function(modality) {
         part <- parts[[modality]]
         home <- if (is.null(one)) part$x else one
         record <- if (.isSeurat(home)) tolower(name) else name
         place <- if (is.null(one)) record else paste(record, modality, sep = "_")
         target <- if (.isSeurat(home)) .seuratTarget(home, place) else .sceTarget(.asSCE(home), place)
-        c(target, list(record = record, assay = part$assay))
+        columns <- if (taught) .labelColumns(tolower(place))
+        .checkColumns(home, columns)
+        c(target, list(record = record, assay = part$assay, columns = columns))
     })
 }
 
-# @return list(z, loadings, each by modality; model, a function of part's name and its
-#   embeddings that gives the record; settings).
+# @return list(z, loadings, labels, each by modality; model; settings).
 .fitGlue <- function(parts, studies, targets, guidance, settings, model_dir, verbose) {
     column <- function(what) lapply(studies, `[[`, what)
     folder <- .newModelFolder(model_dir)
@@ -221,9 +230,11 @@ setMethod("runGLUE", "ANY", function(
         source = unlist(column("source")))
     provenance <- .provenance("fit", "glue", settings, read, seed = settings$seed,
         modalities = lengths(cells), batches = unlist(column("batch")),
-        labels = unlist(column("labels")))
+        labels = unlist(column("labels")),
+        columns = if (length(result[["labels"]])) unique(unlist(lapply(targets, `[[`, "columns"))))
     list(
-        z = z, loadings = .loadingsOf(result, studies), settings = settings,
+        z = z, loadings = .loadingsOf(result, studies), labels = .cellLabels(result, cells),
+        settings = settings,
         model = .newModel("glue", kept, result, provenance, result$cells)
     )
 }
@@ -238,7 +249,25 @@ setMethod("runGLUE", "ANY", function(
     })
 }
 
+# What the classifier says of the cells, by modality; NULL where no cell had a label.
+.cellLabels <- function(result, cells) {
+    if (!length(result[["labels"]])) {
+        return(NULL)
+    }
+    lapply(setNames(names(cells), names(cells)), function(name) {
+        list(label = result[["label"]][[name]], confidence = result$confidence[[name]], cells = cells[[name]])
+    })
+}
+
 # --- results back ------------------------------------------------------------
+
+# Embedding, loadings and labels of one modality.
+.putModality <- function(x, name, fitted, targets) {
+    target <- c(targets[[name]], list(loadings = fitted$loadings[[name]]))
+    said <- fitted$labels[[name]]
+    x <- .putEmbedding(x, fitted$z[[name]], target, target$assay)
+    if (is.null(said)) x else .putLabels(x, said, said$cells, target$columns)
+}
 
 # The record as an object holds it: with the names of its embeddings there.
 .glueRecord <- function(model, embeddings) {
@@ -248,9 +277,9 @@ setMethod("runGLUE", "ANY", function(
 
 .intoMany <- function(x, parts, fitted, targets, call) {
     done <- lapply(setNames(names(parts), names(parts)), function(name) {
-        target <- c(targets[[name]], list(loadings = fitted$loadings[[name]]))
+        target <- targets[[name]]
         one <- .withoutOldFit(parts[[name]]$x, target$record)
-        one <- .putEmbedding(one, fitted$z[[name]], target, target$assay)
+        one <- .putModality(one, name, fitted, targets)
         one <- .setRecord(one, target$record, .glueRecord(fitted$model, setNames(target$name, name)))
         if (.isSeurat(one)) .logSeurat(one, "runGLUE", target$assay, fitted$settings, call) else one
     })
@@ -265,10 +294,7 @@ setMethod("runGLUE", "ANY", function(
     record <- targets[[1]]$record
     if (!.isSeurat(x)) x <- .asSCE(x)
     x <- .withoutOldFit(x, record)
-    for (name in names(parts)) {
-        target <- c(targets[[name]], list(loadings = fitted$loadings[[name]]))
-        x <- .putEmbedding(x, fitted$z[[name]], target, target$assay)
-    }
+    for (name in names(parts)) x <- .putModality(x, name, fitted, targets)
     embeddings <- vapply(targets, `[[`, "", "name")
     x <- .setRecord(x, record, .glueRecord(fitted$model, embeddings))
     if (!.isSeurat(x)) {

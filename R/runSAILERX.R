@@ -64,7 +64,8 @@
 #' multimodal single-cell data with structural similarity. *Nucleic Acids Research* 50,
 #' e121. \doi{10.1093/nar/gkac781}
 #' @seealso [projectCells()] and [transferLabels()] for new cells, [imputeAssay()] for the
-#'   chance of each peak to be open, [isthmusModel()] for the model.
+#'   chance of each peak to be open, [geneActivity()] for their sums by gene,
+#'   [isthmusModel()] for the model.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 200, n_genes = 100, n_peaks = 300,

@@ -207,7 +207,7 @@
     changed <- dashed != original
     if (any(changed)) {
         map <- data.frame(seurat = dashed[changed], original = original[changed])
-        x <- .setRecord(x, "featureNames", map)
+        x <- .setRecord(x, "featureNames", unique(rbind(.records(x)$featureNames, map)))
     }
     x
 }

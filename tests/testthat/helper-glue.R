@@ -89,6 +89,7 @@ mockGlue <- function(verb, study, params) {
             coverage = list(n_reference = 5, n_found = 5, missing = character())
         ),
         labels = mockVotes(study, params),
+        predict = mockNames(mockGlueModel(params)$labels, nrow(study$obs)),
         impute = list(
             features = c("gene1", "gene2"), values = rbind(study$reducedDims$embedding[, 1], 2)
         ),
@@ -111,6 +112,9 @@ mockVotes <- function(study, params) {
     list(label = known[seq_len(n)], confidence = seq_len(n) / n)
 }
 
+# The labels in turn, less and less sure.
+mockNames <- function(labels, n) list(label = rep_len(labels, n), confidence = 1 / seq_len(n))
+
 mockFitGlue <- function(bundle, params) {
     message("epoch 1: loss 1.0")
     n <- params$n_latent
@@ -123,12 +127,24 @@ mockFitGlue <- function(bundle, params) {
         )),
         n_latent = n, history = data.frame(epoch = 1:2, train_loss = c(2, 1)),
         modalities = names(bundle$studies),
-        cells = lapply(bundle$studies, function(study) rownames(study$obs)), features = features
+        cells = lapply(bundle$studies, function(study) rownames(study$obs)), features = features,
+        labels = mockTaught(bundle, params$labels_key)
     )
     dir.create(params$folder)
     saveRDS(described, file.path(params$folder, "model.rds"))
     writeLines("{}", file.path(params$folder, "manifest.json"))
-    c(list(embeddings = z, feature_embedding = outer(nchar(features), seq_len(n))), described)
+    result <- c(list(embeddings = z, feature_embedding = outer(nchar(features), seq_len(n))), described)
+    if (!length(described$labels)) {
+        return(result)
+    }
+    said <- lapply(described$cells, function(cells) mockNames(described$labels, length(cells)))
+    c(result, list(label = lapply(said, `[[`, "label"), confidence = lapply(said, `[[`, "confidence")))
+}
+
+# Labels that any modality has.
+mockTaught <- function(bundle, keys) {
+    given <- lapply(names(keys), function(name) as.character(bundle$studies[[name]]$obs[[keys[[name]]]]))
+    sort(unique(unlist(given)))
 }
 
 # Every peak with the first two genes; the last link has no place.

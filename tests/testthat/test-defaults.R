@@ -27,7 +27,7 @@ test_that("settings that R names have Python's defaults", {
     verbs <- list(
         runSCALEX = "tl.scalex", runScDREAMER = "tl.scdreamer", runSAILERX = "tl.sailerx",
         runScI2CL = "tl.sci2cl", checkLabels = "tl.check_labels",
-        runGLUE = c("genomics.guidance_graph", "tl.glue")
+        runGLUE = c("genomics.guidance_graph", "tl.glue"), geneActivity = "genomics.guidance_graph"
     )
     counts <- vapply(names(verbs), function(verb) {
         python <- pythonDefaults(verbs[[verb]])

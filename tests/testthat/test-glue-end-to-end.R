@@ -111,6 +111,60 @@ test_that("the model serves new cells, labels and the other modality, and other 
     expect_true(all(values >= 0 & is.finite(values)))
 })
 
+# What a saved model says of cells in a file, without the bridge.
+saidByPython <- function(folder, path, modality) {
+    isthmus:::.pythonSession()
+    code <- "
+def said_of(folder, path, modality):
+    import anndata, isthmus, json
+    table = isthmus.load(folder).predict_labels(anndata.read_h5ad(path), modality=modality)
+    return json.dumps([list(table.idxmax(axis=1)), [float(p) for p in table.max(axis=1)]])
+"
+    env <- reticulate::py_run_string(code, local = TRUE)
+    setNames(jsonlite::fromJSON(as.character(env$said_of(folder, path, modality)), simplifyMatrix = FALSE),
+        c("label", "confidence"))
+}
+
+test_that("a fit with labels names its cells and new ones, as Python does, on both transports", {
+    skip_if_no_core()
+    sim <- unpaired()
+    x <- list(rna = sim[["rna"]], atac = sim[["atac"]][, 1:90])
+    x$rna$known <- as.character(x$rna$cell_type)
+    x$rna$known[c(TRUE, FALSE)] <- NA
+    new <- sim[["atac"]][, 120:91]
+    results <- list()
+    for (transport in transports) {
+        local_transport(transport)
+        done <- briefly(x, labels = c(rna = "known"), labels_weight = 1, n_models = 0)
+        for (one in done) {
+            expect_true(all(one$glue_label %in% as.character(x$rna$cell_type)))
+            expect_true(all(one$glue_confidence > 1 / 3 & one$glue_confidence <= 1))
+        }
+        known <- !is.na(x$rna$known)
+        expect_gt(mean(done$rna$glue_label[known] == x$rna$known[known]), 0.8)
+        y <- predictLabels(new, done, modality = "atac", verbose = FALSE)
+        results[[transport]] <- list(done$rna$glue_label, done$atac$glue_confidence,
+            y$glue_label, y$glue_confidence)
+    }
+    expect_equal(results$process, results$inprocess, tolerance = 1e-5)
+    local_transport("inprocess")
+    again <- predictLabels(done$atac, done, verbose = FALSE)
+    expect_identical(again$glue_label, done$atac$glue_label)
+    expect_equal(again$glue_confidence, done$atac$glue_confidence, tolerance = 1e-4)
+    folder <- file.path(withr::local_tempdir(), "model")
+    path <- withr::local_tempfile(fileext = ".h5ad")
+    saveModel(done, folder)
+    writeStudy(new, path, verbose = FALSE)
+    expected <- saidByPython(folder, path, "atac")
+    expect_identical(y$glue_label, expected$label)
+    expect_equal(y$glue_confidence, expected$confidence, tolerance = 1e-6)
+    loaded <- loadModel(folder)
+    expect_identical(predictLabels(new, loaded, modality = "atac", verbose = FALSE)$glue_label, y$glue_label)
+    # Seurat keeps the columns beside its own.
+    seurat <- predictLabels(asSeurat(new), loaded, modality = "atac", verbose = FALSE)
+    expect_identical(unname(seurat$glue_label), y$glue_label)
+})
+
 test_that("edges of the user's own are the graph, and positions place its links", {
     skip_if_no_core()
     local_transport("inprocess")

@@ -54,6 +54,36 @@ test_that("one object with two modalities has to say which", {
     expect_identical(unname(y$glue_label), unname(done$cell_type))
 })
 
+test_that("new cells of a modality are named by the classifier", {
+    log <- localCore(core = mockGlue)
+    done <- glued(glueList(), labels = c(rna = "cell_type"))
+    new <- glueAtac(12L, "new")
+    y <- predictLabels(new, done, modality = "atac", verbose = FALSE)
+    sent <- lastCall(log)
+    expect_identical(sent$verb, "predict")
+    expect_identical(sent$params$modality, "atac")
+    expect_false("batch_key" %in% names(sent$params))
+    expect_identical(y$glue_label, rep_len(paste0("type", 1:3), 12L))
+    expect_identical(y$glue_confidence, 1 / 1:12)
+    # Cells of the fit and projected ones know their modality and bring their embedding.
+    y <- suppressMessages(projectCells(new, done, modality = "atac"))
+    for (known in list(y, done$atac)) {
+        predictLabels(known, done, name = "mine", verbose = FALSE)
+        expect_identical(lastCall(log)$params$modality, "atac")
+        expect_equal(lastCall(log)$study$reducedDims$embedding, glueOf(known), ignore_attr = TRUE)
+    }
+    folder <- file.path(withr::local_tempdir(), "model")
+    saveModel(done, folder)
+    again <- predictLabels(new, folder, modality = "atac", verbose = FALSE)
+    expect_identical(again$glue_label, rep_len(paste0("type", 1:3), 12L))
+    calls <- length(log$calls)
+    expect_snapshot({
+        refusal(predictLabels(new, done))
+        refusal(predictLabels(new, done, modality = "atac", batch = "donor"))
+    })
+    expect_length(log$calls, calls)
+})
+
 test_that("another modality is predicted", {
     log <- localCore(core = mockGlue)
     done <- glued(glueList())

@@ -3,6 +3,8 @@ glueOf <- function(x, name = "GLUE") SingleCellExperiment::reducedDim(x, name)
 
 # The object without what isthmus added.
 bare <- function(x) {
+    own <- grep("^glue_.*(label|confidence)$", colnames(isthmus:::.cellData(x)), value = TRUE)
+    x <- isthmus:::.removeColumns(x, own)
     if (is(x, "SingleCellExperiment")) {
         for (name in grep("^GLUE", SingleCellExperiment::reducedDimNames(x), value = TRUE)) {
             SingleCellExperiment::reducedDim(x, name) <- NULL
@@ -137,6 +139,40 @@ test_that("batches, labels and values are said for all modalities or by name", {
     expect_false(any(c("batch_key", "labels_key", "values", "signs") %in% names(lastCall(log)$params)))
 })
 
+test_that("with labels every cell of every modality gets one", {
+    localCore(core = mockGlue)
+    x <- glueList()
+    types <- paste0("type", 1:3)
+    for (given in list(x, glueMAE())) {
+        done <- glued(given, labels = c(rna = "cell_type"))
+        for (name in names(x)) {
+            one <- done[[name]]
+            expect_identical(bare(one), bare(x[[name]]))
+            expect_identical(one$glue_label, rep_len(types, ncol(one)))
+            expect_identical(one$glue_confidence, 1 / seq_len(ncol(one)))
+            expect_identical(isthmusModel(one)@provenance$types, types)
+        }
+    }
+    # Fitted again: replaced with labels, gone without.
+    again <- glued(done, labels = c(rna = "cell_type"), seed = 1)
+    expect_identical(colnames(SummarizedExperiment::colData(again[["atac"]])),
+        colnames(SummarizedExperiment::colData(done[["atac"]])))
+    expect_null(glued(done)[["atac"]]$glue_label)
+    unknown <- x
+    unknown$rna$cell_type <- NA_character_
+    expect_null(glued(unknown, labels = c(rna = "cell_type"))$rna$glue_label)
+})
+
+test_that("one object gets columns of labels for each of its modalities", {
+    localCore(core = mockGlue)
+    assays <- c(rna = "RNA", atac = "peaks")
+    y <- glued(glueSeurat(), assays = assays, genes = glueGenes(), labels = "cell_type", name = "Both")
+    columns <- c("both_rna_label", "both_rna_confidence", "both_atac_label", "both_atac_confidence")
+    expect_true(all(columns %in% names(y[[]])))
+    expect_identical(unname(y$both_atac_label), rep_len(paste0("type", 1:3), 20L))
+    expect_false(any(columns %in% names(glued(y, assays = assays, genes = glueGenes(), name = "Both")[[]])))
+})
+
 test_that("genes come as ranges, tables or paths, and settings of the graph by their names", {
     log <- localCore(core = mockGlue)
     x <- list(rna = glueRna(placed = FALSE), atac = glueAtac())
@@ -184,6 +220,8 @@ test_that("what cannot be used is refused before anything runs, and nothing chan
     seurat <- glueSeurat()
     taken <- x
     SingleCellExperiment::reducedDim(taken$atac, "GLUE") <- matrix(0, 16, 2)
+    mine <- x
+    mine$atac$glue_label <- "mine"
     copy <- unserialize(serialize(x, NULL))
     expect_snapshot({
         refusal(runGLUE(x$rna))
@@ -204,6 +242,7 @@ test_that("what cannot be used is refused before anything runs, and nothing chan
         refusal(runGLUE(x, batch = c(rna = "sample")))
         refusal(runGLUE(x, signs = c(rna = -1)))
         refusal(runGLUE(taken))
+        refusal(runGLUE(mine, labels = "cell_type"))
         refusal(runGLUE(x, graph = 1))
         refusal(runGLUE(x, batch_key = "donor"))
     })

@@ -48,7 +48,7 @@ def fit_glue(
         Those of ``guidance_graph`` (``region``, ``upstream``, ``extend``, ``decay``, ``signs``), all others of
         ``isthmus.tl.glue``.
     """
-    placed = {name: settings.pop(name) for name in GUIDANCE if name in settings}
+    placed = guidance_settings(settings)
     if edges is None:
         graph = guidance_graph(dict(studies), genes=genes, **placed)
     else:
@@ -56,8 +56,27 @@ def fit_glue(
         graph = replace(graph, positions=_positions(studies, genes, graph.features))
     model = im.tl.glue(dict(studies), graph, progress=progress, **settings)
     model.save(folder)
+    return {**_written(model, studies), **describe_glue(model)}
+
+
+def guidance_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Take the settings of ``guidance_graph`` out of those of a verb."""
+    return {name: settings.pop(name) for name in GUIDANCE if name in settings}
+
+
+def _written(model: Any, studies: Mapping[str, AnnData]) -> dict[str, Any]:
+    """What the fit made: embeddings, and with labels the label of every cell and its confidence, by modality."""
     latent = {name: model.latent_of(name) for name in model.modalities}
-    return {"embeddings": latent, "feature_embedding": np.asarray(model.feature_embedding), **describe_glue(model)}
+    out = {"embeddings": latent, "feature_embedding": np.asarray(model.feature_embedding)}
+    if model.labels is None:
+        return out
+    stem = model.settings["key_added"]
+    said = {name: studies[name].obs for name in model.modalities}
+    return {
+        **out,
+        "label": {name: [str(label) for label in obs[f"{stem}_label"]] for name, obs in said.items()},
+        "confidence": {name: obs[f"{stem}_confidence"].to_numpy() for name, obs in said.items()},
+    }
 
 
 def _positions(studies: Mapping[str, AnnData], genes: Any, features: pd.Index) -> pd.DataFrame | None:
@@ -87,6 +106,7 @@ def describe_glue(model: Any) -> dict[str, Any]:
         "modalities": list(model.modalities),
         "cells": {name: list(model.cells_of(name)) for name in model.modalities},
         "features": list(model.features),
+        "labels": [] if model.labels is None else list(model.labels.names),
     }
 
 

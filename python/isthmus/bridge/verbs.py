@@ -19,7 +19,8 @@ from anndata import AnnData
 import isthmus as im
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
-from isthmus.bridge._glue import describe_glue, fit_glue, genes, links, predict_across
+from isthmus.bridge._activity import activity_graph
+from isthmus.bridge._glue import describe_glue, fit_glue, genes, guidance_settings, links, predict_across
 from isthmus.bridge._paired import PAIRED, covered, describe_paired, fit_paired, labels_paired, project_paired
 from isthmus.data.door import check_choice
 from isthmus.report._verbs import report, report_inputs
@@ -97,6 +98,25 @@ def impute(study: AnnData | Studies, *, folder: str, progress: Say | str = "sile
     return {**result, "values": out.X}
 
 
+def gene_activity(
+    study: AnnData | Studies,
+    *,
+    folder: str,
+    genes: str | pd.DataFrame | None = None,
+    rna: pd.DataFrame | None = None,
+    peaks: pd.DataFrame | None = None,
+    progress: Say | str = "silent",
+    **settings: Any,
+) -> dict[str, Any]:
+    """Sum imputed peaks by gene, of the cells of ``study`` or its ``"atac"``; for the tables see ``activity_graph``."""
+    model = im.load(folder)
+    graph = activity_graph(model, genes=genes, rna=rna, peaks=peaks, **guidance_settings(settings))
+    query = study["atac"] if isinstance(study, Mapping) else study
+    _adopt(query, model)
+    out = model.gene_activity(query, graph, **settings)
+    return {"features": list(out.var_names), "cells": list(out.obs_names), "values": out.X}
+
+
 def check_labels(study: AnnData, *, labels_key: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
     """Labels that the neighbourhood in ``obsm["embedding"]`` does not believe, and those that it suggests."""
     table = im.tl.check_labels(study, labels_key, "embedding", **settings)
@@ -134,7 +154,8 @@ def write(study: AnnData, *, path: str, progress: Say | str = "silent") -> dict[
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "fit": fit, "fit_glue": fit_glue, "fit_paired": fit_paired, "links": links, "genes": genes, "info": info,
     "project": project, "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read,
-    "write": write, "check_labels": check_labels, "report_inputs": report_inputs, "report": report,
+    "write": write, "check_labels": check_labels, "gene_activity": gene_activity, "report_inputs": report_inputs,
+    "report": report,
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from isthmus.data.categories import shorten
 from isthmus.data.door import check_number
 from isthmus.models import SCDREAMER, SCDREAMERSup
 from isthmus.models.scdreamer import Weights
+from isthmus.tl._classifier import predict_types
 from isthmus.tl._inference import CELLS_AT_ONCE, fill_of
 from isthmus.tl._single import SingleModality
 from isthmus.tl._store import Manifest
@@ -157,21 +158,7 @@ class Scdreamer(SingleModality):
         InputError
             If the model was fitted without labels.
         """
-        if self.labels is None:
-            raise InputError(
-                "a model that was fitted with labels",
-                "one without",
-                "fit with labels_key=, or use transfer_labels(), which needs labels of the reference cells only",
-            )
-        key = key_added or self.settings["key_added"]
-        z = self._embedding_of(adata, key, settings)
-        table = pd.DataFrame(self._probabilities(z), index=adata.obs_names, columns=list(self.labels.names))
-        write_prediction(adata, table, key)
-        return table
-
-    def _probabilities(self, z: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return self.network.classify(torch.from_numpy(z)).numpy()
+        return predict_types(self, adata, key_added, settings)
 
     def _decode(self, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
         """The expected share of each feature, as log-normalised expression."""
@@ -233,10 +220,3 @@ def encode(network: SCDREAMER, prepared: Prepared, batch: np.ndarray) -> np.ndar
             for part in SparseLoader(prepared.x, batch, batch_size=CELLS_AT_ONCE).epoch()
         ]
     return np.concatenate(parts)
-
-
-def write_prediction(adata: AnnData, probabilities: pd.DataFrame, key: str) -> None:
-    """The most probable type of each cell and its probability, into ``obs``."""
-    best = probabilities.to_numpy().argmax(axis=1)
-    adata.obs[f"{key}_label"] = pd.Categorical(probabilities.columns[best])
-    adata.obs[f"{key}_confidence"] = probabilities.to_numpy().max(axis=1)

@@ -106,7 +106,9 @@ def glue(
     data
         The modalities: a mapping from name to AnnData, or a MuData. The one that the graph's edges start from (the
         genes) stands first. Each gets ``obsm["X_<key_added>"]``, ``varm["<key_added>"]`` (its features' embedding,
-        NaN for features that were not modelled) and ``uns["<key_added>"]``.
+        NaN for features that were not modelled) and ``uns["<key_added>"]``; with labels also
+        ``obs["<key_added>_label"]`` and ``obs["<key_added>_confidence"]``, the classifier's type of every cell and its
+        probability.
     graph
         Which features have to do with each other, see :func:`isthmus.genomics.guidance_graph`.
     batch_key
@@ -228,11 +230,14 @@ def glue(
 def joint_labels(
     objects: Mapping[str, AnnData], labels_key: Mapping[str, str] | None, studies: Mapping[str, Study]
 ) -> tuple[Categories | None, dict[str, np.ndarray] | None]:
-    """Cell types of all modalities together, and the (cells,) codes of each; None without labels."""
+    """Cell types of all modalities together, and the (cells,) codes of each; None where no label is known."""
     if labels_key is None:
         return None, None
     columns = {k: known_labels(objects[k], key) for k, key in labels_key.items()}
-    labels = Categories.of(pd.concat([column.dropna() for column in columns.values()]))
+    given = [column.dropna() for column in columns.values()]
+    if not any(map(len, given)):
+        return None, None
+    labels = Categories.of(pd.concat(given))
     codes = {}
     for name, study in studies.items():
         codes[name] = np.full(study.n_cells, -1, dtype=np.int64)
@@ -281,10 +286,12 @@ def _facts(cells: Mapping[str, Cells], graph: GuidanceGraph) -> dict[str, Any]:
 
 
 def _write(objects: Mapping[str, AnnData], model: Glue, key: str) -> None:
-    """Embeddings of cells and features into the objects."""
+    """Embeddings of cells and features, and cell types where there are labels, into the objects."""
     v = pd.DataFrame(model.feature_embedding, index=model.features)
     for name, side in model.sides.items():
         adata = objects[name]
         own = v.loc[side.features]
         adata.varm[key] = own.reindex(adata.var_names).to_numpy(dtype=np.float32)
         model.write_embedding(adata, model.latent_of(name), key, modality=name)
+        if model.labels is not None:
+            model.predict_labels(adata, modality=name)

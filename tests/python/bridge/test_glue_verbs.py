@@ -46,6 +46,23 @@ def test_links_are_those_of_the_loaded_model(fitted):
     pd.testing.assert_frame_equal(table, im.load(fitted[1]).links())
 
 
+def test_with_labels_a_fit_names_every_cell_and_its_model_names_others(studies, fitted, tmp_path, refused):
+    folder, copies = str(tmp_path / "taught"), {name: one.copy() for name, one in studies.items()}
+    result = verbs.VERBS["fit_glue"](copies, folder=folder, labels_key={"rna": "cell_type"}, **BRIEF, n_models=0)
+    assert result["labels"] == verbs.info(folder=folder)["labels"] == sorted(set(studies["rna"].obs["cell_type"]))
+    for name, one in copies.items():
+        assert result["label"][name] == list(one.obs["glue_label"])
+        np.testing.assert_array_equal(result["confidence"][name], one.obs["glue_confidence"])
+    query = studies["atac"][:30].copy()
+    said = verbs.predict(query.copy(), folder=folder, modality="atac")
+    expected = im.load(folder).predict_labels(query, modality="atac")
+    assert said["label"] == list(expected.idxmax(axis=1))
+    np.testing.assert_array_equal(said["confidence"], expected.max(axis=1))
+    assert "label" not in fitted[0]
+    with refused("'glue' without", "a model that was fitted with labels"):
+        verbs.predict(query, folder=fitted[1], modality="atac")
+
+
 def test_another_model_has_no_links(studies, tmp_path, refused):
     folder = str(tmp_path / "scalex")
     small = {"n_features": 40, "n_latent": 3, "n_hidden": 8, "max_steps": 5, "compile": False}

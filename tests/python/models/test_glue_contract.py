@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import torch
 
 import isthmus as im
 from isthmus.train import checkpoint, loop
@@ -145,9 +144,11 @@ def test_a_model_with_labels_and_without_links_is_saved_too(reference, query, fi
     loaded = im.load(tmp_path / "model")
     assert loaded.labels == model.labels
     assert loaded.link_graph is None
-    u = torch.from_numpy(model.project(query["rna"], "rna"))
-    with torch.inference_mode():
-        assert torch.equal(loaded.network.classify(u), model.network.classify(u))
+    for k in NAMES:
+        table = loaded.predict_labels(query[k].copy(), modality=k)
+        pd.testing.assert_frame_equal(table, model.predict_labels(query[k].copy(), modality=k))
+        again = loaded.predict_labels(reference[k].copy(), modality=k)
+        assert (again.idxmax(axis=1).to_numpy() == reference[k].obs["glue_label"].to_numpy()).all()
 
 
 @pytest.mark.parametrize("k", NAMES)

@@ -56,6 +56,16 @@ def fitted(whole, fit):
     return fit(data, batch_key="batch"), data
 
 
+@pytest.fixture(scope="module")
+def taught(whole, fit):
+    """A model that saw two labels of three of the RNA and none of the ATAC, its cells, and which labels were hidden."""
+    data = {k: x.copy() for k, x in whole.items()}
+    hidden = np.arange(data["rna"].n_obs) % 3 == 0
+    data["rna"].obs["label"] = data["rna"].obs["cell_type"].astype(object).where(~hidden, "unknown")
+    brief = {"max_steps": 150, "n_models": 0, "labels_weight": 1.0}
+    return fit(data, labels_key={"rna": "label"}, **brief), data, hidden
+
+
 @pytest.fixture
 def model(fitted):
     return fitted[0]
@@ -123,6 +133,51 @@ def test_labels_of_the_wrong_modality_are_refused(model, done, refused):
         model.transfer_labels(done["atac"], done["rna"].obs["cell_type"], source="protein", modality="atac")
     with refused(f"other cells, such as '{done['atac'].obs_names[0]}'", "labels of the cells of 'rna'"):
         model.transfer_labels(done["atac"], done["atac"].obs["cell_type"], source="rna", modality="atac")
+
+
+def test_the_classifier_is_applied_to_the_embedding(taught):
+    """By hand: softmax of a linear map of the posterior means."""
+    model, data, _ = taught
+    layer = model.network.cell_type
+    weight, bias = (p.detach().numpy().astype(np.float64) for p in (layer.weight, layer.bias))
+    for k, x in data.items():
+        logit = model.latent_of(k) @ weight.T + bias
+        expected = np.exp(logit) / np.exp(logit).sum(axis=1, keepdims=True)
+        cells = x.copy()
+        table = model.predict_labels(cells, modality=k)
+        assert list(table) == list(model.labels.names)
+        assert list(table.index) == list(x.obs_names)
+        np.testing.assert_allclose(table.to_numpy(), expected, atol=1e-5)
+        assert list(cells.obs["glue_label"]) == [model.labels.names[i] for i in expected.argmax(axis=1)]
+        np.testing.assert_allclose(cells.obs["glue_confidence"], expected.max(axis=1), atol=1e-5)
+
+
+def test_a_fit_with_labels_writes_what_its_model_predicts(taught, whole):
+    model, data, hidden = taught
+    for k, x in data.items():
+        assert set(x.obs) - set(whole[k].obs) - {"label"} == {"glue_label", "glue_confidence"}
+        bare = whole[k].copy()
+        model.predict_labels(bare, modality=k, key_added="mine")
+        assert (bare.obs["mine_label"].astype(str) == x.obs["glue_label"].astype(str)).all()
+        np.testing.assert_allclose(bare.obs["mine_confidence"], x.obs["glue_confidence"], atol=1e-4)
+    rna = data["rna"].obs[hidden]
+    assert (rna["glue_label"].astype(str) == rna["cell_type"].astype(str)).mean() > 0.8
+
+
+def test_classified_cells_need_neither_company_nor_order(taught, whole, rng):
+    model, cells = taught[0], whole["atac"]
+    table = model.predict_labels(cells.copy(), modality="atac")
+    rows = rng.permutation(cells.n_obs)[:20]
+    some = model.predict_labels(cells[rows].copy(), modality="atac", min_coverage=1.0)
+    pd.testing.assert_frame_equal(some, table.iloc[rows], atol=1e-4)
+
+
+def test_a_model_without_labels_or_another_modality_is_refused(model, taught, data, refused):
+    with refused("one without", "fitted with labels", "labels_key"):
+        model.predict_labels(data["atac"], modality="atac")
+    with refused("'protein'", "modality to be 'rna' or 'atac'"):
+        taught[0].predict_labels(data["atac"], modality="protein")
+    assert "glue_label" not in data["atac"].obs
 
 
 def test_an_embedding_that_is_there_is_used_if_it_is_of_this_modality(model, done, monkeypatch):
