@@ -37,7 +37,7 @@
 #'     rna <- sim[["rna"]]
 #'     new <- rna$batch == rna$batch[1]
 #'     reference <- runScDREAMER(rna[, !new], batch = "batch",
-#'         labels = "cell_type", max_steps = 50)
+#'         labels = "cell_type", max_steps = 50, batch_size = 128)
 #'     query <- predictLabels(rna[, new], reference, batch = "batch")
 #'     table(query$scdreamer_label, query$cell_type)
 #'
