@@ -101,9 +101,8 @@ def _to_stderr(line: str) -> None:
 
 
 def describe(row: dict[str, float]) -> str:
-    """The newest losses in a few words."""
+    """The newest losses in a few words; terms that take no part are 0 and left out."""
     if "validation_loss" in row:
         return f"held-out loss {row['validation_loss']:.2f}"
-    return ", ".join(
-        f"{name.removeprefix('train_')} {value:.2f}" for name, value in row.items() if name.startswith("train_")
-    )
+    terms = {name.removeprefix("train_"): value for name, value in row.items() if name.startswith("train_")}
+    return ", ".join(f"{name} {value:.2f}" for name, value in terms.items() if value)

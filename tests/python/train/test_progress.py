@@ -76,7 +76,13 @@ def test_unknown_words_are_refused(refused):
 
 
 @pytest.mark.parametrize(
-    ("row", "words"), [(ROW, "kl 2.00, reconstruction 310.25"), ({"validation_loss": 1.5}, "held-out loss 1.50")]
+    ("row", "words"),
+    [
+        (ROW, "kl 2.00, reconstruction 310.25"),
+        ({"validation_loss": 1.5}, "held-out loss 1.50"),
+        ({"train_kl": 2.0, "train_labels": 0.0}, "kl 2.00"),
+    ],
+    ids=["terms", "held out", "a term that takes no part"],
 )
 def test_a_row_in_words(row, words):
     assert describe(row) == words
