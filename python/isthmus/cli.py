@@ -24,10 +24,12 @@ JOINT = ("glue", "sailerx", "sci2cl")  # systems of several modalities
 
 app = typer.Typer(help="Integration models for single cells.", no_args_is_help=True, add_completion=False)
 
-Input = Annotated[Path, typer.Argument(help=".h5ad or .zarr file, or an exchange folder")]
 Inputs = Annotated[
     list[str],
-    typer.Argument(help="The same; for several modalities NAME=FILE for each, such as rna=rna.h5ad, or one .h5mu file"),
+    typer.Argument(
+        help=".h5ad or .zarr file, or an exchange folder; for several modalities NAME=FILE for each, such as "
+        "rna=rna.h5ad, or one .h5mu file"
+    ),
 ]
 Model = Annotated[Path | None, typer.Option(help="Folder of the model")]
 Output = Annotated[Path | None, typer.Option(help=".h5ad file to write; default: beside the input")]
@@ -75,11 +77,7 @@ def fit(
     if not is_first_process():
         return
     fitted.save(model)
-    if joint:
-        write_modalities(data, inputs, system, output)
-    else:
-        path = Path(inputs[0])
-        write(data, output or path.with_suffix(f".{system}{path.suffix}"))
+    _write_as_given(data, inputs, system, output)
     print(f"model: {model}")
 
 
@@ -119,28 +117,22 @@ def project(
 
     _demand(model, "--model", "the folder of a saved model")
     fitted = im.load(model)
-    joint = fitted.system == "sci2cl"  # the one whose new cells have several modalities
-    check_output(output, (".h5mu",) if joint else (".h5ad", ".zarr"))
-    data = modalities(inputs) if joint else read(one(inputs))
+    data = _query(fitted, inputs, output)
     fitted.project(data, **_placed(fitted.project, batch, modality), **_settings(set, fitted.project))
-    for name, coverage in (fitted.coverage if joint else {None: fitted.coverage}).items():
-        of = f"{name} " if name else ""
-        print(f"found {coverage.n_found} of the model's {coverage.n_reference} {of}features")
-    if joint:
-        write_modalities(data, inputs, "projected", output)
-    else:
-        path = Path(inputs[0])
-        write(data, output or path.with_suffix(f".projected{path.suffix}"))
+    by_modality = fitted.coverage if isinstance(fitted.coverage, dict) else {"": fitted.coverage}
+    for name, coverage in by_modality.items():
+        print(f"found {coverage.n_found} of the model's {coverage.n_reference} {name} features".replace("  ", " "))
+    _write_as_given(data, inputs, "projected", output)
 
 
 @app.command()
 def labels(
-    input: Input, model: Model = None, reference: Reference = None,
+    inputs: Inputs, model: Model = None, reference: Reference = None,
     column: Annotated[str, typer.Option(help="Column of obs with the labels")] = "cell_type",
     batch: Batch = None, modality: Modality = None, output: Output = None, set: Set = None,
 ) -> None:  # fmt: skip
     """Label new cells by their nearest reference cells."""
-    if _served(input):
+    if _served(Path(inputs[0])):
         return
     import isthmus as im
 
@@ -154,23 +146,28 @@ def labels(
             "name one with --column",
         )
     fitted = im.load(model)
-    adata = read(input)
+    data = _query(fitted, inputs, output)
     placed = _placed(fitted.project, batch, modality)
-    fitted.transfer_labels(adata, obs[column], **placed, **_settings(set, fitted.transfer_labels, fitted.project))
-    write(adata, output or input.with_suffix(f".labels{input.suffix}"))
+    fitted.transfer_labels(data, obs[column], **placed, **_settings(set, fitted.transfer_labels, fitted.project))
+    _write_as_given(data, inputs, "labels", output)
 
 
 @app.command()
-def impute(input: Input, model: Model = None, output: Output = None, set: Set = None) -> None:
+def impute(
+    inputs: Inputs, model: Model = None, modality: Modality = None, output: Output = None, set: Set = None
+) -> None:  # fmt: skip
     """Write the expression that a saved model expects, block by block."""
-    if _served(input):
+    if _served(Path(inputs[0])):
         return
     import isthmus as im
 
     _demand(model, "--model", "the folder of a saved model")
     fitted = im.load(model)
-    target = output or input.with_suffix(".imputed.h5ad")
-    fitted.impute(read(input), file=target, **_settings(set, fitted.impute, fitted.project))
+    if not hasattr(fitted, "impute"):
+        raise InputError("a model that imputes", f"one of {fitted.system}", "use its predict() in Python")
+    placed = _placed(fitted.impute, None, modality)
+    target = output or Path(inputs[0].rpartition("=")[2]).with_suffix(".imputed.h5ad")
+    fitted.impute(_query(fitted, inputs), **placed, file=target, **_settings(set, fitted.impute, fitted.project))
     print(f"wrote {target}")
 
 
@@ -247,6 +244,22 @@ def _batch_of(data: Any, batch: str | None) -> dict[str, str] | None:
     if not found:
         raise InputError(f"a column '{batch}' of obs in a modality", "none", "name a column with --batch")
     return found
+
+
+def _query(fitted: Any, inputs: list[str], output: Path | None = None) -> Any:
+    """New cells, of several modalities where the model takes them so; a wrong name of the output is refused first."""
+    joint = fitted.system == "sci2cl"
+    check_output(output, (".h5mu",) if joint else (".h5ad", ".zarr"))
+    return modalities(inputs) if joint else read(one(inputs))
+
+
+def _write_as_given(data: Any, inputs: list[str], what: str, output: Path | None) -> None:
+    """Write cells in the form in which they were given."""
+    if hasattr(data, "mod") or isinstance(data, dict):
+        write_modalities(data, inputs, what, output)
+    else:
+        path = Path(inputs[0])
+        write(data, output or path.with_suffix(f".{what}{path.suffix}"))
 
 
 def _placed(verb: Any, batch: str | None, modality: str | None) -> dict[str, str | None]:

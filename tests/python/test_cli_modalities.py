@@ -88,6 +88,17 @@ def test_paired_systems_are_fitted_and_project(run, tmp_path, system):
     assert "of the model's" in told
     np.testing.assert_array_equal(projected.obsm[f"X_{system}"], expected.project(new))
 
+    asked = {"modality": "rna"} if system == "sci2cl" else {}
+    words = ["--model", tmp_path / "model", "--output", tmp_path / "imputed.h5ad"]
+    assert run("impute", query, *words, *[w for k, v in asked.items() for w in (f"--{k}", v)])[0] == 0
+    imputed = ad.read_h5ad(tmp_path / "imputed.h5ad")
+    np.testing.assert_allclose(imputed.X, np.asarray(expected.impute(new, **asked).X), rtol=1e-5)
+
+    data["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    words = ["--model", tmp_path / "model", "--reference", tmp_path / "rna.h5ad"]
+    assert run("labels", query, *words)[0] == 0
+    assert f"{system}_label" in ad.read_h5ad(tmp_path / "atac.labels.h5ad").obs
+
 
 @pytest.mark.parametrize(
     ("words", "found"),

@@ -18,16 +18,15 @@ from isthmus.data.study import layer_or_usual
 from isthmus.genomics import GuidanceGraph, link_table
 from isthmus.metrics import integration_consistency
 from isthmus.models.glue import GLUE
-from isthmus.tl._classifier import predict_types
+from isthmus.tl._classifier import Classifying
 from isthmus.tl._glue_fit import embed_cells, make_network
 from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side
 from isthmus.tl._store import Manifest, below, weights_of, with_weights
-from isthmus.tl.fitted import FittedModel
 
 
-class Glue(FittedModel):
+class Glue(Classifying):
     """What :func:`isthmus.tl.glue` returns.
 
     Attributes
@@ -187,35 +186,6 @@ class Glue(FittedModel):
                 "name their modality",
             )
         return self._vote(query, labels, voters, k, unknown_below, key_added, {"modality": modality, **settings})
-
-    def predict_labels(
-        self, adata: AnnData, *, modality: str, key_added: str | None = None, **settings: Any
-    ) -> pd.DataFrame:  # fmt: skip
-        """Cell types by the model's own classifier, which needs no labels of reference cells any more.
-
-        Parameters
-        ----------
-        adata
-            Cells of one modality; projected first, unless this model's embedding of them is there. Gets
-            ``obs["<key_added>_label"]`` and ``obs["<key_added>_confidence"]``.
-        modality
-            Which of the model's modalities it is.
-        key_added
-            Stem of the keys; None = as in the fit.
-        **settings
-            Passed to :meth:`project`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            (cells, types) probabilities.
-
-        Raises
-        ------
-        InputError
-            If the model was fitted without labels, or the modality is unknown.
-        """
-        return predict_types(self, adata, key_added, {"modality": modality, **settings})
 
     def _usual_settings(self, record: dict[str, Any]) -> dict[str, Any]:
         return {"modality": record.get("modality")}

@@ -17,13 +17,13 @@ from isthmus.data.categories import shorten
 from isthmus.data.door import check_number
 from isthmus.models import SCDREAMER, SCDREAMERSup
 from isthmus.models.scdreamer import Weights
-from isthmus.tl._classifier import predict_types
+from isthmus.tl._classifier import Classifying
 from isthmus.tl._inference import CELLS_AT_ONCE, fill_of
 from isthmus.tl._single import SingleModality
 from isthmus.tl._store import Manifest
 
 
-class Scdreamer(SingleModality):
+class Scdreamer(SingleModality, Classifying):
     """What :func:`isthmus.tl.scdreamer` returns.
 
     Attributes
@@ -134,31 +134,6 @@ class Scdreamer(SingleModality):
             what = f"Batches {shorten(new)} are new to the model" if named else "The query's batch is not known"
             warnings.warn(f"{what}: their cells were embedded by the batch-free encoder.", stacklevel=4)
         return np.where(code < 0, len(self.batches), code)[study.batch], known, new
-
-    def predict_labels(self, adata: AnnData, *, key_added: str | None = None, **settings: Any) -> pd.DataFrame:
-        """Cell types by the model's own classifier (scDREAMER-Sup).
-
-        Parameters
-        ----------
-        adata
-            Reference or query cells; projected first, unless this model's embedding of them is there. Gets
-            ``obs["<key_added>_label"]`` and ``obs["<key_added>_confidence"]``.
-        key_added
-            Stem of the keys; None = as in the fit.
-        **settings
-            Passed to :meth:`project`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            (cells, types) probabilities.
-
-        Raises
-        ------
-        InputError
-            If the model was fitted without labels.
-        """
-        return predict_types(self, adata, key_added, settings)
 
     def _decode(self, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
         """The expected share of each feature, as log-normalised expression."""

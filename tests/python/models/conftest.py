@@ -74,7 +74,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContex
 
 @pytest.fixture
 def plain_files() -> Callable[[Path], None]:
-    """``plain_files(folder)``: the model in the folder is JSON and safetensors and nothing else, such as a pickle."""
+    """``plain_files(folder)``: the model in the folder is two files of JSON and one of safetensors, all readable."""
 
     def check(folder: Path) -> None:
         assert {path.name for path in folder.iterdir()} == {"manifest.json", "names.json", "arrays.safetensors"}
