@@ -55,17 +55,22 @@ class Categories:
         InputError
             If a name is unknown.
         """
-        entry, distinct = pd.factorize(pd.Series(values), use_na_sentinel=False)
-        text = [str(name) for name in distinct]  # of each name once: columns are long, and str() must be that of of()
-        known = pd.Index(self.names, dtype=object).get_indexer(pd.Index(text, dtype=object))
-        if (known < 0).any():
-            unknown = sorted(name for name, code in zip(text, known, strict=True) if code < 0)
+        code = self.find(values)
+        if (code < 0).any():
+            distinct = pd.factorize(pd.Series(values)[code < 0], use_na_sentinel=False)[1]
+            unknown = sorted(str(name) for name in distinct)
             raise InputError(
                 f"a {what} that the model was trained with: {shorten(self.names)}",
                 f"{shorten(unknown)}",
                 "give a known name, or use project() for cells of a new batch",
             )
-        return known[entry].astype(np.int64)
+        return code
+
+    def find(self, values: pd.Series | Sequence) -> np.ndarray:
+        """(cells,) int64 codes of ``values``; -1 for names that are unknown."""
+        entry, distinct = pd.factorize(pd.Series(values), use_na_sentinel=False)
+        text = [str(name) for name in distinct]  # of each name once: columns are long, and str() must be that of of()
+        return pd.Index(self.names, dtype=object).get_indexer(pd.Index(text, dtype=object))[entry].astype(np.int64)
 
     def imitated(self, names: str | Sequence[str] | None) -> list[int]:
         """Codes of the batches to decode as: of one or several names; None or ``"average"`` = all of them.

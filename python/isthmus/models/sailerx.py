@@ -100,7 +100,7 @@ class ChromosomeEncoder(nn.Module):
             expected = self.typical if fill is None else self.typical - fill.sum()
             scale = expected / x.sums.clamp(min=1.0)
         if self.training and self.dropout > 0:
-            x = x.dropout(self.dropout)
+            x = x.thinned(self.dropout)
         h = self.first(x, scale, fill)  # (cells, chromosomes, hidden)
         h = self.first_slope(_normalise(self.first_norm, h))
         h = self.second_slope(_normalise(self.second_norm, self.second(h)))
@@ -146,9 +146,11 @@ class ChromosomeDecoder(nn.Module):
         for i in range(k):
             to_units[:, i, i] += 1.0
         _pass_on(self.second.weight, k)
-        self.peaks.weight.mul_(START_NOISE)[:, :k] += slope
+        weight = self.peaks.weight.mul_(START_NOISE)
+        weight[:, :k] += slope
         if self.direct:
-            self.peaks.weight[:, -direct.shape[1] :] = direct
+            weight[:, -direct.shape[1] :] = direct
+        self.peaks.start_at(weight=weight)
 
     def forward(self, z: Tensor, depth: Tensor, batch: Tensor) -> Tensor:
         """(cells, chromosomes, hidden), from which :attr:`peaks` tells each peak's chance to be open."""

@@ -138,19 +138,39 @@ class GroupedBernoulli(nn.Module):
         Features of each group; those of a group lie together.
     n_in
         Units of each group.
+
+    Attributes
+    ----------
+    parts
+        (features of the tile, in + 1) weights and offset, one parameter for each tile: features that a step does not
+        look at have no gradient, and the optimiser leaves them alone.
     """
 
     def __init__(self, sizes: Sequence[int], n_in: int) -> None:
         super().__init__()
-        self.sizes = list(sizes)
-        self.weight = nn.Parameter(torch.empty(sum(self.sizes), n_in))
-        self.bias = nn.Parameter(torch.zeros(sum(self.sizes)))
-        _xavier(self.weight, self.sizes)
+        self.tiles = list(_tiles(sizes))
+        weight = torch.empty(sum(sizes), n_in)
+        _xavier(weight, list(sizes))
+        self.parts = nn.ParameterList(F.pad(weight[start:stop], (0, 1)) for _, start, stop in self.tiles)
+
+    @property
+    def weight(self) -> Tensor:
+        """(features, in)."""
+        return torch.cat([part[:, :-1] for part in self.parts])
+
+    @property
+    def bias(self) -> Tensor:
+        """(features,)."""
+        return torch.cat([part[:, -1] for part in self.parts])
 
     @torch.no_grad()
-    def start_at(self, frequency: Tensor) -> None:
-        """Begin at the (features,) share of cells in which each feature is 1."""
-        self.bias.copy_(torch.logit(frequency, eps=1e-5))
+    def start_at(self, frequency: Tensor | None = None, weight: Tensor | None = None) -> None:
+        """Begin at the (features,) share of cells in which each feature is 1, with these (features, in) weights."""
+        for part, (_, start, stop) in zip(self.parts, self.tiles, strict=True):
+            if frequency is not None:
+                part[:, -1] = torch.logit(frequency[start:stop], eps=1e-5)
+            if weight is not None:
+                part[:, :-1] = weight[start:stop]
 
     def nll(self, x: SparseRows, h: Tensor, positive_weight: float = 1.0, share: float = 1.0) -> Tensor:
         """Mean over cells of the negative log-likelihood summed over features.
@@ -172,17 +192,17 @@ class GroupedBernoulli(nn.Module):
         torch.Tensor
             Scalar, nats per cell.
         """
-        tiles, factor = list(_tiles(self.sizes)), None
+        drawn = range(len(self.tiles))
         if share < 1.0:
-            drawn = torch.randperm(len(tiles))[: max(round(share * len(tiles)), LEAST_TILES)].tolist()
-            factor, tiles = len(tiles) / len(drawn), [tiles[i] for i in sorted(drawn)]
-        nll = _GroupedNll.apply(h, self.weight, self.bias, x, tiles, positive_weight)
-        return nll if factor is None else factor * nll
+            number = max(round(share * len(self.tiles)), LEAST_TILES)
+            drawn = sorted(torch.randperm(len(self.tiles))[:number].tolist())
+        tiles, parts = [self.tiles[i] for i in drawn], [self.parts[i] for i in drawn]
+        return len(self.tiles) / len(tiles) * _GroupedNll.apply(h, x, tiles, positive_weight, *parts)
 
     def logits(self, h: Tensor) -> Tensor:
         """(cells, features)."""
-        tiles = _tiles(self.sizes)
-        return torch.cat([torch.addmm(self.bias[a:b], h[:, g], self.weight[a:b].T) for g, a, b in tiles], dim=1)
+        both = zip(self.tiles, self.parts, strict=True)
+        return torch.cat([torch.addmm(part[:, -1], h[:, tile[0]], part[:, :-1].T) for tile, part in both], dim=1)
 
 
 def chances_of_sum(logits: Tensor, total: Tensor, rounds: int = 6) -> Tensor:
@@ -215,47 +235,48 @@ class _GroupedNll(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, h: Tensor, weight: Tensor, bias: Tensor, x: SparseRows, tiles: list[tuple[int, int, int]],
-        positive_weight: float,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any, h: Tensor, x: SparseRows, tiles: list[tuple[int, int, int]], positive_weight: float, *parts: Tensor
+    ) -> Tensor:
         """Scalar."""
         device, total = h.device.type, h.new_zeros((), dtype=torch.float32)
         half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
         wanted = any(ctx.needs_input_grad)
-        to_h = torch.zeros_like(h, dtype=torch.float32) if wanted else None
-        to_weight, to_bias = (torch.zeros_like(p) if wanted else None for p in (weight, bias))
+        to_h, to_parts = torch.zeros_like(h, dtype=torch.float32), []
         with torch.autocast(device, enabled=False):
-            for (group, start, stop), entries in zip(tiles, _entries_of_tiles(x, tiles), strict=True):
-                own_h, own_weight = h[:, group].to(half), weight[start:stop].to(half)
-                logits = (own_h @ own_weight.T).float().add_(bias[start:stop])
+            for (group, *_), entries, part in zip(tiles, _entries_of_tiles(x, tiles), parts, strict=True):
+                own_h, own_weight = h[:, group].to(half), part[:, :-1].to(half)
+                logits = (own_h @ own_weight.T).float().add_(part[:, -1])
                 cost, slope = _cost_and_slope(logits, entries, positive_weight)
                 total += cost
                 if wanted:
                     slope = slope.to(half)
                     to_h[:, group] += (slope @ own_weight).float()
-                    both = slope.T @ F.pad(own_h, (0, 1), value=1.0)  # the sum over cells comes with the product
-                    to_weight[start:stop], to_bias[start:stop] = both[:, :-1], both[:, -1]
-        ctx.gradients = (to_h, to_weight, to_bias) if wanted else None
+                    own_h = F.pad(own_h, (0, 1), value=1.0)  # the sum over cells comes with the product
+                    to_parts.append((slope.T @ own_h).float())
+        ctx.gradients = (to_h, to_parts) if wanted else None
         ctx.n_cells = len(h)
         return total / len(h)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Scale what the forward pass found; once only, as it is done in place."""
-        gradients, ctx.gradients = ctx.gradients, None
+        (to_h, to_parts), ctx.gradients = ctx.gradients, None
         factor = gradient / ctx.n_cells
-        return (*(g.mul_(factor) for g in gradients), None, None, None)
+        return to_h.mul_(factor), None, None, None, *(g.mul_(factor) for g in to_parts)
 
 
 def _entries_of_tiles(x: SparseRows, tiles: Sequence[tuple[int, int, int]]) -> Iterator[Tensor]:
     """Where the ones of each tile are in its dense (cells, features of the tile) tensor."""
-    indptr, rows, _ = by_column(x)
-    bounds = indptr[torch.tensor([tile[1:] for tile in tiles], device=indptr.device)].tolist()
-    counts = indptr.diff()
-    for (_, start, stop), (first, last) in zip(tiles, bounds, strict=True):
-        features = torch.arange(stop - start, device=indptr.device)
-        feature = torch.repeat_interleave(features, counts[start:stop], output_size=last - first)
-        yield torch.add(feature, rows[first:last], alpha=stop - start)
+    tile_of = torch.full((x.n_features,), len(tiles), dtype=torch.uint8 if len(tiles) < 256 else torch.int32)
+    for i, (_, start, stop) in enumerate(tiles):
+        tile_of[start:stop] = i
+    tile = tile_of.to(x.indices.device).index_select(0, x.indices)
+    tile, order = torch.sort(tile, stable=True)
+    counts = torch.bincount(tile, minlength=len(tiles) + 1)[:-1].tolist()
+    order = order[: sum(counts)]
+    rows, features = x.row.index_select(0, order), x.indices.index_select(0, order)
+    for (_, start, stop), row, feature in zip(tiles, rows.split(counts), features.split(counts), strict=True):
+        yield row * (stop - start) + (feature - start)
 
 
 def _cost_and_slope(logits: Tensor, ones: Tensor, positive_weight: float) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 
@@ -34,15 +33,18 @@ class Scdreamer(SingleModality, Classifying):
         The fitted transforms.
     batches, labels
         The reference's batches; its cell types, None without labels.
+    odds
+        (batches + 1, types) how common each type is in each batch, see :func:`isthmus.tl._classifier.batch_odds`;
+        None without labels.
     coverage
         Of the last projection; None before.
     """
 
     system: ClassVar[str] = "scdreamer"
 
-    def __init__(self, *, labels: Categories | None, **parts: Any) -> None:
+    def __init__(self, *, labels: Categories | None, odds: np.ndarray | None, **parts: Any) -> None:
         super().__init__(**parts)
-        self.labels = labels
+        self.labels, self.odds = labels, odds
         self.title = "scDREAMER" if labels is None else "scDREAMER-Sup"
 
     def embed(self, adata: AnnData, *, layer: str | None = None, values: str | None = None) -> np.ndarray:
@@ -117,11 +119,14 @@ class Scdreamer(SingleModality, Classifying):
         code, known, new = self._codes(study, named=batch_key is not None)
         prepared = self.pipeline.apply(study, None, min_coverage)
         z = encode(self.network, prepared, code)
-        return self._write_projection(query, z, prepared.coverage, key_added, known_batches=known, new_batches=new)
+        named = {} if batch_key is None else {"batch_key": batch_key}
+        return self._write_projection(
+            query, z, prepared.coverage, key_added, known_batches=known, new_batches=new, **named
+        )
 
     def _codes(self, study: Study, named: bool) -> tuple[np.ndarray, list[str], list[str]]:
         """(cells,) codes of the reference's batches, unknown ones last; the names of known and of new batches."""
-        code = pd.Index(self.batches.names).get_indexer(pd.Index(study.batches.names)) if named else np.array([-1])
+        code = self.batches.find(study.batches.names) if named else np.array([-1])
         known = [name for name, where in zip(study.batches.names, code, strict=True) if where >= 0]
         new = [name for name, where in zip(study.batches.names, code, strict=True) if where < 0]
         if new and self.settings["batch_dropout"] == 0:
@@ -134,6 +139,14 @@ class Scdreamer(SingleModality, Classifying):
             what = f"Batches {shorten(new)} are new to the model" if named else "The query's batch is not known"
             warnings.warn(f"{what}: their cells were embedded by the batch-free encoder.", stacklevel=4)
         return np.where(code < 0, len(self.batches), code)[study.batch], known, new
+
+    def _probabilities(self, adata: AnnData, z: np.ndarray, key: str) -> np.ndarray:
+        """What the classifier says of z, weighed by how common each type is in the cell's batch."""
+        how = adata.uns[key].get("projection", self.settings)
+        name = how.get("batch_key")
+        code = np.full(len(z), -1) if name is None else self.batches.find(adata.obs[name])
+        weighted = super()._probabilities(adata, z, key) * self.odds[code]
+        return weighted / weighted.sum(axis=1, keepdims=True)
 
     def _decode(self, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
         """The expected share of each feature, as log-normalised expression."""
@@ -150,7 +163,9 @@ class Scdreamer(SingleModality, Classifying):
 
     def _state(self) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
         names, arrays = super()._state()
-        return {**names, "labels": [] if self.labels is None else list(self.labels.names)}, arrays
+        if self.labels is None:
+            return {**names, "labels": []}, arrays
+        return {**names, "labels": list(self.labels.names)}, {**arrays, "odds": self.odds}
 
     @classmethod
     def _from_state(cls, manifest: Manifest, names: dict[str, list[str]], arrays: dict[str, np.ndarray]) -> Scdreamer:
@@ -158,7 +173,7 @@ class Scdreamer(SingleModality, Classifying):
         counts = [1] * len(names["batches"])  # the classifier's weights are stored with the network
         library = (0.0, 1.0) if manifest.settings["library"] == "learned" else None
         network = make_network(len(names["features"]), counts, labels, library, manifest.settings)
-        return cls(labels=labels, **cls._parts(manifest, names, arrays, network))
+        return cls(labels=labels, odds=arrays.get("odds"), **cls._parts(manifest, names, arrays, network))
 
 
 def make_network(

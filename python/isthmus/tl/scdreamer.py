@@ -18,6 +18,7 @@ from isthmus.data.door import check_choice, check_enough_cells
 from isthmus.data.pipeline import SCALINGS
 from isthmus.data.study import obs_column, warn_single_batch
 from isthmus.nn.counts import LIKELIHOODS
+from isthmus.tl._classifier import batch_odds, classify, refit
 from isthmus.tl._scdreamer import Scdreamer, encode, make_network
 from isthmus.tl._settings import SingleSettings
 from isthmus.tl._training import run_training
@@ -241,6 +242,10 @@ def fit(
     if len(study.batches) > 1:
         warn_collapsed(history)
     latent = encode(network, prepared, study.batch)
+    odds = None
+    if code is not None:
+        refit(network.cell_type, latent, code)
+        odds = batch_odds(classify(network, latent), code, study.batch, len(study.batches))
     plain, _ = pipeline.state()
     facts = {
         "n_cells": study.n_cells,
@@ -252,7 +257,7 @@ def fit(
     }
     return Scdreamer(
         manifest=new_manifest("scdreamer", asdict(settings), facts, latent), network=network, pipeline=pipeline,
-        batches=study.batches, labels=labels, cells=pd.Index(study.cells), latent=latent, history=history,
+        batches=study.batches, labels=labels, odds=odds, cells=pd.Index(study.cells), latent=latent, history=history,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import isthmus as im
 from isthmus.tl.scdreamer import warn_collapsed
@@ -64,6 +65,24 @@ def test_a_query_is_classified(supervised, query):
     with pytest.warns(UserWarning, match="batch3"):
         table = model.predict_labels(query, batch_key="batch")
     assert accuracy(table.idxmax(axis=1), query.obs["cell_type"]) > 0.8
+
+
+def test_known_batches_are_weighed_by_their_types_and_new_ones_are_not(supervised, query):
+    model, adata, _ = supervised
+    plain = model.network.classify(torch.from_numpy(model.latent)).detach().numpy()
+    expected = plain * model.odds[model.batches.encode(adata.obs["batch"])]
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert np.abs(expected - plain).max() > 1e-3
+    table = model.predict_labels(adata.copy())
+    np.testing.assert_allclose(table, expected, atol=1e-6)
+    some = adata[::7].copy()
+    np.testing.assert_allclose(model.predict_labels(some), table[::7], atol=1e-6)  # companions do not matter
+    del some.uns["scdreamer"]
+    np.testing.assert_allclose(model.predict_labels(some, batch_key="batch"), table[::7], atol=1e-4)
+    with pytest.warns(UserWarning, match="not known"):
+        model.predict_labels(query)
+    z = torch.from_numpy(query.obsm["X_scdreamer"])
+    np.testing.assert_allclose(model.predict_labels(query), model.network.classify(z).detach(), atol=1e-6)
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, "NA", "", "unknown"])
