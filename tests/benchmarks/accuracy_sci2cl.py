@@ -62,7 +62,7 @@ def kmeans(z: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, float]:
 
 def both_protocols(z: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, float]:
     """k-means and Leiden."""
-    return {**kmeans(z, truth, seed), **leiden(scanpy_graph(z, seed), truth, seed)}
+    return {**kmeans(z, truth, seed), **leiden(scanpy_graph(z), truth, seed)}
 
 
 def leiden(graph: Any, truth: np.ndarray, seed: int) -> dict[str, float]:

@@ -21,6 +21,7 @@ from sklearn.preprocessing import normalize
 
 import isthmus as im
 from isthmus.data import Lsi, from_anndata
+from isthmus.metrics._neighbors import scanpy_graph as neighbour_table
 from isthmus.tl._sailerx_fit import principal_components
 
 DATA = Path(os.environ.get("ISTHMUS_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -97,7 +98,7 @@ def scores(z: np.ndarray, labels: Any, seed: int = 0) -> dict[str, float]:
     labels = np.asarray(labels)
     near = NearestNeighbors(n_neighbors=NEIGHBOURS + 1).fit(z).kneighbors(z)[1][:, 1:]
     return {
-        **leiden_scores(scanpy_graph(z, seed), labels, seed), "silhouette": im.metrics.silhouette_label(z, labels),
+        **leiden_scores(scanpy_graph(z), labels, seed), "silhouette": im.metrics.silhouette_label(z, labels),
         "silhouette (spectral)": spectral_silhouette(shared_neighbours(near, PRUNE), labels, seed),
     }  # fmt: skip
 
@@ -108,13 +109,10 @@ def graph_scores(graph: sp.csr_matrix, labels: Any, seed: int = 0) -> dict[str, 
     return {**leiden_scores(graph, labels, seed), "silhouette": np.nan, "silhouette (spectral)": silhouette}
 
 
-def scanpy_graph(z: np.ndarray, seed: int = 0) -> sp.csr_matrix:
-    """Graph of 15 nearest neighbours with the weights of UMAP."""
-    import scanpy as sc
-
-    table = ad.AnnData(np.asarray(z, dtype=np.float32))
-    sc.pp.neighbors(table, n_neighbors=15, use_rep="X", random_state=seed)
-    return table.obsp["connectivities"]
+def scanpy_graph(z: np.ndarray) -> sp.csr_matrix:
+    """Graph of 15 nearest neighbours, the cell itself counted, with the weights of UMAP."""
+    z = np.asarray(z, dtype=np.float64)
+    return neighbour_table(z, im.metrics.nearest(z, 14)).obsp["connectivities"]
 
 
 def leiden_scores(graph: sp.csr_matrix, labels: Any, seed: int = 0) -> dict[str, float]:

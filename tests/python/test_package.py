@@ -7,6 +7,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
+import scanpy as sc
+from anndata import AnnData
+
 import isthmus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,3 +44,10 @@ def test_import_loads_no_heavy_library():
     code = f"import sys, isthmus; print([m for m in {heavy!r} if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_scanpy_finds_the_neighbours_of_many_cells_in_an_embedding(rng):
+    """The quick start's next step. From 8,192 cells on scanpy asks pynndescent, whose newest results it cannot read."""
+    adata = AnnData(np.zeros((8200, 1), np.float32), obsm={"X_scalex": rng.normal(size=(8200, 3)).astype(np.float32)})
+    sc.pp.neighbors(adata, use_rep="X_scalex")
+    assert (adata.obsp["distances"].getnnz(axis=1) == 14).all()

@@ -10,7 +10,7 @@ from torch import Tensor
 from isthmus.nn.sparse import SparseRows
 
 
-@dataclass(eq=False)  # not frozen: Fabric rebuilds records that pass through a wrapped model
+@dataclass(eq=False)
 class Batch:
     """One mini-batch of cells.
 

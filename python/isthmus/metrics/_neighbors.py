@@ -114,11 +114,7 @@ def shared(z: NDArray[np.float64], k: int, neighbors: Neighbors | None) -> Neigh
 
 
 def scanpy_graph(z: NDArray[np.float64], neighbors: Neighbors) -> AnnData:
-    """Return an AnnData that holds the coordinates and scanpy's neighbour graph, from a search already made.
-
-    scanpy's own search fails above 4,096 cells with today's SciPy and pynndescent (scanpy 1.11.5: ``'csr_array' object
-    has no attribute 'getnnz'``).
-    """
+    """Return an AnnData that holds the coordinates and scanpy's neighbour graph, from a search already made."""
     import scanpy as sc
     from anndata import AnnData
 

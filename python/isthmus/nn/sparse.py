@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-@dataclass(eq=False)  # not frozen: Fabric rebuilds records that pass through a wrapped model
+@dataclass(eq=False)
 class SparseRows:
     """Rows of one modality in compressed form (CSR), on the device of the model.
 

@@ -95,6 +95,7 @@ def _epoch(run: Run, loader: SparseLoader, validation: SparseLoader | None) -> d
         run.train_step(batch)
         if run.finished:
             break
+    run.average_buffers()
     every = run.options.validate_every
     due = run.finished or run.step // every > first // every
     held_out = run.validate(validation) if validation is not None and due else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from torch import Tensor
 
 
-@dataclass(eq=False)  # not frozen: Fabric rebuilds records that pass through a wrapped model
+@dataclass(eq=False)
 class Losses:
     """Base of a model's loss record: one field per term, each a scalar tensor, a mean over the cells.
 

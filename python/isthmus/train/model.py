@@ -37,5 +37,5 @@ class Model(nn.Module, ABC):
         """Called before every step, for what changes in the forward pass with time."""
 
     def forward(self, batch: Batch) -> Losses:
-        """The losses: what Fabric wraps and the compiler compiles."""
+        """The losses: what the compiler compiles."""
         return self.losses(batch)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from isthmus._errors import TrainingError
 from isthmus.data.batch import Batch
@@ -30,7 +31,7 @@ class Run:
     Attributes
     ----------
     model
-        The model as given; ``wrapped`` is what Fabric made of it.
+        The model, on the device. Each process has one of its own; their gradients are averaged.
     phases, optimizers
         In the model's order.
     epoch, step
@@ -46,7 +47,6 @@ class Run:
     model: Model
     options: Options
     fabric: Fabric
-    wrapped: torch.nn.Module
     phases: list[Phase]
     optimizers: list[torch.optim.Optimizer]
     epoch: int = 0
@@ -63,6 +63,7 @@ class Run:
     @classmethod
     def start(cls, model: Model, options: Options, fabric: Fabric) -> Run:
         """Move the model to the device and give each phase its optimiser."""
+        fabric.to_device(model)
         phases = list(model.phases())
         optimizers = [
             torch.optim.Adam(
@@ -74,8 +75,7 @@ class Run:
             )
             for phase in phases
         ]
-        wrapped, *optimizers = fabric.setup(model, *optimizers)
-        return cls(model, options, fabric, wrapped, phases, optimizers)
+        return cls(model, options, fabric, phases, [fabric.setup_optimizers(optimizer) for optimizer in optimizers])
 
     @property
     def clock(self) -> Clock:
@@ -107,10 +107,8 @@ class Run:
         self._count({**losses.terms(), **({"loss": totals[0]} if acting and acting[0][0] is self.phases[0] else {})})
 
     def forward(self, batch: Batch) -> Losses:
-        """The losses of a mini-batch, through the wrapper only where processes must exchange gradients."""
+        """The losses of a mini-batch."""
         batch = batch.to(self.fabric.device)
-        if self.fabric.world_size > 1:
-            return self.wrapped(batch)
         with self.fabric.autocast():
             return self.model(batch)
 
@@ -123,13 +121,31 @@ class Run:
 
     def _move(self, phase: Phase, optimizer: torch.optim.Optimizer) -> None:
         """One step of one optimiser at the rate of the moment."""
+        if self.fabric.world_size > 1:
+            self._average_gradients(phase)
         for group in optimizer.param_groups:
             group["lr"] = self.options.rate(self.clock.fraction) * phase.learning_rate_factor
         if self.options.gradient_clip is not None:
             self.fabric.clip_gradients(
-                self.wrapped, optimizer, max_norm=self.options.gradient_clip, error_if_nonfinite=False
+                self.model, optimizer, max_norm=self.options.gradient_clip, error_if_nonfinite=False
             )  # what is not finite is named by check_finite
         optimizer.step()
+
+    def _average_gradients(self, phase: Phase) -> None:
+        """The mean over all processes, in one message."""
+        parameters = phase.parameters()
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        vector_to_parameters(self.fabric.all_reduce(parameters_to_vector(gradients), reduce_op="mean"), gradients)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    @torch.no_grad()
+    def average_buffers(self) -> None:
+        """Let all processes go on with the same running statistics, those that each saw of its own cells."""
+        if self.fabric.world_size > 1:
+            for buffer in self.model.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.fabric.all_reduce(buffer, reduce_op="mean"))
 
     def _count(self, terms: dict[str, Tensor]) -> None:
         """Add the terms to the epoch's sums; every now and then look whether they are finite."""
