@@ -23,6 +23,9 @@
 #' The classifier knows the labels of the fit and nothing else: a cell of a type that
 #' it never saw gets one of them, too. [transferLabels()] says `"unknown"` there.
 #'
+#' A model of scDREAMER weighs the labels by how common each is in the cell's batch, as
+#' the fit found it. Batches that it does not know are taken as the labelled cells are.
+#'
 #' @return the query given, with two columns added to its cell data:
 #'   `scdreamer_label` (character) and `scdreamer_confidence` (the label's probability,
 #'   between 0 and 1), or those of the model's own system; and in

@@ -32,6 +32,9 @@ class Classifying(FittedModel):
     def predict_labels(self, adata: AnnData, *, key_added: str | None = None, **settings: Any) -> pd.DataFrame:
         """Cell types by the model's own classifier, which needs no labels of reference cells any more.
 
+        scDREAMER-Sup weighs them by how common each is in the cell's batch, as the fit found it; batches that it does
+        not know are taken as the labelled cells are.
+
         Parameters
         ----------
         adata
