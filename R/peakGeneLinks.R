@@ -22,9 +22,10 @@
 #' @details
 #' A pair's score is the cosine of the two embeddings, averaged over the models of the
 #' fit (`n_models` of [runGLUE()]). Its p-value compares it with the scores of pairs that
-#' mean nothing at a similar distance; the q-value is that of Benjamini and Hochberg over
-#' all pairs of the graph. A gene without a strand has no transcription start: its pairs
-#' are left out, with a message.
+#' mean nothing: the gene with peaks of other links of a similar distance, on another
+#' chromosome or far away. The q-value is that of Benjamini and Hochberg over all pairs of
+#' the graph, which weigh by how many of about their distance mean something. A gene
+#' without a strand has no transcription start: its pairs are left out, with a message.
 #'
 #' A BEDPE file counts from 0 and leaves the end out. Its first place is the peak, the
 #' second the transcription start (one base); the columns `zscore`, `pvalue` and `qvalue`

@@ -15,6 +15,9 @@ from isthmus.genomics.decoys import FAR
 BLOCK = 1 << 16  # pairs whose rows are gathered together
 LEAST, MOST = 1000, 50  # null values in a stratum, strata in each pair of modalities
 ROUNDS = 20  # of drawing pairs again that are near or linked
+LARGE = 0.5  # p values above it are those of pairs that mean nothing
+LEAST_SHARE = 0.005  # of pairs that mean something, taken to be in every stratum
+WEIGHED = 25  # strata of weights at most
 
 
 class Links(NamedTuple):
@@ -175,3 +178,33 @@ def _pvalue(score: np.ndarray, ordered: np.ndarray, alternative: str) -> np.ndar
     if alternative == "two-sided":
         return np.minimum(2 * np.minimum(greater, less), 1)
     return greater if alternative == "greater" else less
+
+
+def weighted_fdr(pvalue: np.ndarray, links: Links) -> np.ndarray:
+    """Q values of Benjamini and Hochberg, where pairs weigh by how many of about their distance mean something.
+
+    The share of a stratum that means nothing is taken from its large p values, plus their standard error (Storey
+    2002); a pair's p value is divided by the odds of meaning something, scaled to a mean of 1 over all pairs
+    (Genovese, Roeder and Wasserman 2006). As the weights hang on p values above :data:`LARGE` alone, no pair is
+    favoured for its own small one (Ignatiadis and Huber 2021).
+
+    Parameters
+    ----------
+    pvalue
+        (pairs,), uniform for pairs that mean nothing.
+    links
+        The pairs.
+
+    Returns
+    -------
+    numpy.ndarray
+        (pairs,) in [0, 1].
+    """
+    from scipy.stats import false_discovery_control  # takes a third of a second: only where it is used
+
+    stratum = strata(links.group, links.distance, links.weight, least=LEAST, most=WEIGHED)
+    size = np.maximum(np.bincount(stratum), 1)
+    large = np.bincount(stratum[pvalue > LARGE], minlength=len(size)) + 1
+    nothing = np.minimum((large / size + np.sqrt(LARGE * (1 - LARGE) / size)) / (1 - LARGE), 1.0)
+    weight = ((1 - nothing + LEAST_SHARE) / nothing)[stratum]
+    return false_discovery_control(np.minimum(pvalue / (weight / weight.mean()), 1.0))

@@ -23,6 +23,7 @@ from isthmus.genomics._links_null import (
     mean_cosine,
     shuffled_pairs,
     trans_pairs,
+    weighted_fdr,
 )
 from isthmus.genomics._places import Places, optional
 from isthmus.genomics._strata import pairs_of_modalities
@@ -60,8 +61,9 @@ def link_table(
     null
         ``"decoy"``: edges that the model was trained on as on real ones, but that lead far away; an honest null, as
         an edge alone raises the cosine. ``"trans"``: pairs without an edge, the genes and peaks of links, on other
-        chromosomes or more than 5 Mb apart. ``"shuffled"``: rows of the embeddings shuffled for each model, as in
-        the paper. The last two ignore the pull of the edge, so that they call more links.
+        chromosomes or more than 5 Mb apart; honest where edges had no part in the embeddings. ``"shuffled"``: rows of
+        the embeddings shuffled for each model, as in the paper. The last two ignore the pull of an edge, and call
+        more links where there is one.
     n_null
         Null values to draw with ``"trans"`` and ``"shuffled"``, at least one for each link.
     alternative
@@ -80,7 +82,9 @@ def link_table(
         - ``pvalue``: (k + 1) / (n + 1), where k of the n null values are at least as extreme. Strata are quantile
           bins of the absolute distance with at least 1,000 null values each where there are enough (of the weight
           where distances are not known), for each pair of modalities.
-        - ``qvalue``: false discovery rate of Benjamini and Hochberg, over all rows.
+        - ``qvalue``: false discovery rate of Benjamini and Hochberg over all rows, which weigh by how many pairs of
+          about their distance mean something, as large p values tell (Genovese et al. 2006,
+          doi:10.1093/biomet/93.3.509; Ignatiadis and Huber 2021, doi:10.1111/rssb.12411).
         - ``distance``: base pairs, see :attr:`GuidanceGraph.distance`.
         - ``n_null``: n.
         - ``sign``, ``weight`` of the edge.
@@ -237,14 +241,12 @@ def _drawn_null(
 
 
 def _table(graph: GuidanceGraph, places: Places, links: Links, score: np.ndarray, found: Significance) -> pd.DataFrame:
-    from scipy.stats import false_discovery_control  # takes a third of a second: only where it is used
-
     gene, peak = links.source, links.target
     known = places.chrom[peak] >= 0
     chrom = np.where(known, places.chrom[peak], places.chrom[gene])
     names = graph.features.to_numpy()
     columns = (
-        *(names[peak], names[gene], score, found.zscore, found.pvalue, false_discovery_control(found.pvalue)),
+        *(names[peak], names[gene], score, found.zscore, found.pvalue, weighted_fdr(found.pvalue, links)),
         *(links.distance, found.n_null, links.sign, links.weight),
         pd.Categorical.from_codes(chrom, categories=places.names),
         *(optional(places.start[peak]), optional(places.end[peak])),

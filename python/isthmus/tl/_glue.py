@@ -25,6 +25,8 @@ from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side
 from isthmus.tl._store import Manifest, below, weights_of, with_weights
 
+N_NULL = 2_000_000  # pairs that mean nothing: p values have to get as small as one in all pairs of a genome asks for
+
 
 class Glue(Classifying):
     """What :func:`isthmus.tl.glue` returns.
@@ -243,20 +245,23 @@ class Glue(Classifying):
                 yield (total / len(domains)).numpy()
 
     def links(
-        self, fdr: float | None = None, *, null: str = "decoy", alternative: str = "greater", seed: int = 0
+        self, fdr: float | None = None, *, null: str | None = None, alternative: str = "greater", seed: int = 0
     ) -> pd.DataFrame:
         """Which peaks go with which genes, and how sure that is.
 
         The score is the cosine of the embeddings of peak and gene, averaged over the fit's ``n_models`` models: the
         correlation of their profiles over the aligned cells, see ``link_models`` of :func:`isthmus.tl.glue`. It is
-        compared with the scores of decoys: pairs far apart that stand for edges of the same weight and distance. See
+        compared with the scores of pairs far apart that stand for edges of about the same distance. See
         :func:`isthmus.genomics.link_table`.
 
         Parameters
         ----------
         fdr
             Largest q value to return; None = all pairs.
-        null, alternative, seed
+        null
+            As in :func:`isthmus.genomics.link_table`; None = ``"trans"`` with two million pairs for ``link_models``
+            that no edge has pulled (``"cells"``), ``"decoy"`` for others.
+        alternative, seed
             As in :func:`isthmus.genomics.link_table`.
 
         Returns
@@ -278,11 +283,14 @@ class Glue(Classifying):
             )
         if fdr is not None:
             check_number(fdr, "fdr", 0.0, 1.0)
+        null = null or ("trans" if self.settings["link_models"] == "cells" else "decoy")
         table = link_table(
-            self.link_graph, self.link_embeddings, self.is_decoy, null=null, alternative=alternative, seed=seed
-        )
+            self.link_graph, self.link_embeddings, self.is_decoy, null=null, n_null=N_NULL, alternative=alternative,
+            seed=seed,
+        )  # fmt: skip
         kept = table if fdr is None else table[table["qvalue"] <= fdr]
-        return kept.sort_values(["pvalue", "score"], ascending=[True, False]).reset_index(drop=True)
+        order = ["qvalue", "pvalue", "score"]
+        return kept.sort_values(order, ascending=[True, True, False]).reset_index(drop=True)
 
     def consistency(
         self, data: Mapping[str, AnnData] | Any, n_metacells: Sequence[int] = (10, 20, 50, 100, 200)
