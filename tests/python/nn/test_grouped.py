@@ -104,6 +104,20 @@ def test_a_share_of_the_features_gives_the_likelihood_on_average(x, generator, m
     torch.testing.assert_close(torch.stack(slopes).mean(0), torch.autograd.grad(whole, h)[0], rtol=0, atol=0.03)
 
 
+def test_features_that_a_step_does_not_look_at_stay_as_they_are(x, generator, monkeypatch):
+    monkeypatch.setattr(module, "LEAST_TILES", 1)
+    head, h = GroupedBernoulli(SIZES, 3), torch.randn(7, 4, 3, generator=generator)
+    optimizer, rows = torch.optim.Adam(head.parameters(), lr=0.1, weight_decay=0.1), rows_of(x)
+    for _ in range(6):
+        before = [part.detach().clone() for part in head.parts]
+        optimizer.zero_grad()
+        head.nll(rows, h, share=0.5).backward()
+        optimizer.step()
+        drawn = [part.grad is not None for part in head.parts]
+        assert sum(drawn) == round(0.5 * len(drawn))
+        assert [not torch.equal(*pair) for pair in zip(before, head.parts, strict=True)] == drawn
+
+
 def test_chances_have_the_sum_that_is_asked_for(generator):
     logits, total = (
         3.0 * torch.randn(6, 500, generator=generator) - 2.0,
