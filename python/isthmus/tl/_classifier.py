@@ -105,7 +105,7 @@ def batch_odds(probability: np.ndarray, label: np.ndarray, batch: np.ndarray, n_
     A classifier that knows no batches takes every batch to hold the types in the shares of the labelled cells. Batches
     differ in this, and the shares of one can be estimated from what the classifier says of its cells, whether or not
     they have labels: they are the fixed point at which the mean of the corrected probabilities is the share (Saerens,
-    Latinne and Decaestecker 2002, doi:10.1162/089976602753284446, equation 2.11).
+    Latinne and Decaestecker 2002, doi:10.1162/089976602753284446).
 
     Parameters
     ----------
