@@ -150,7 +150,7 @@
     }
     z <- .embeddingBy(x, model)
     if (!is.null(z) && !length(place) && all(names(settings) %in% own)) {
-        return(.bareStudy(x, z))
+        return(.bareStudy(x, z, .batchOfEmbedding(x, model)))
     }
     batch <- if (is.null(place$batch)) .batchOfReference(x, model) else place$batch
     .queryStudy(x, model, place$assay, place$layer, place$values, batch)
@@ -163,10 +163,22 @@
     if (known && all(.cellKeys(x) %in% model@cells)) column
 }
 
-# Cells with an embedding and nothing else.
-.bareStudy <- function(x, z) {
+# The column of batches with which the model embedded these cells, where it is there.
+.batchOfEmbedding <- function(x, model) {
+    projection <- .records(x)[["projection"]]
+    projected <- identical(projection$provenance$model, .modelId(model))
+    column <- if (projected) projection$provenance$batch else model@provenance$batch
+    if (!is.null(column) && column %in% colnames(.cellData(x))) column
+}
+
+# Cells with an embedding, their batches where known, and nothing else.
+.bareStudy <- function(x, z, batch = NULL) {
+    obs <- data.frame(row.names = rownames(z))
+    if (!is.null(batch)) {
+        obs$batch <- as.character(.cellData(x)[match(rownames(z), .cellKeys(x)), batch])
+    }
     list(
-        assays = list(), main = NULL, obs = data.frame(row.names = rownames(z)),
+        assays = list(), main = NULL, obs = obs,
         var = data.frame(), reducedDims = list(embedding = z), altExps = list(),
         source = class(x)[1]
     )

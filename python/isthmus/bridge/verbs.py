@@ -188,4 +188,5 @@ def _adopt(study: AnnData | Studies, model: FittedModel) -> None:
     if not isinstance(study, Mapping) and "embedding" in study.obsm:
         key = model.settings["key_added"]
         study.obsm[f"X_{key}"] = np.asarray(study.obsm["embedding"], dtype=np.float32)
-        study.uns[key] = {"id": model.manifest.id}
+        batches = {"batch_key": "batch"} if "batch" in study.obs else {}
+        study.uns[key] = {"id": model.manifest.id, "projection": batches}

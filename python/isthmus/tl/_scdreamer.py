@@ -14,6 +14,7 @@ from isthmus._errors import InputError
 from isthmus.data import Categories, Prepared, SparseLoader, Study
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_number
+from isthmus.data.study import obs_column
 from isthmus.models import SCDREAMER, SCDREAMERSup
 from isthmus.models.scdreamer import Weights
 from isthmus.tl._classifier import Classifying
@@ -144,7 +145,10 @@ class Scdreamer(SingleModality, Classifying):
         """What the classifier says of z, weighed by how common each type is in the cell's batch."""
         how = adata.uns[key].get("projection", self.settings)
         name = how.get("batch_key")
-        code = np.full(len(z), -1) if name is None else self.batches.find(adata.obs[name])
+        code = np.full(len(z), -1)
+        if name is not None:
+            expected = "the column of obs with the batches that the cells were embedded with"
+            code = self.batches.find(obs_column(adata, name, expected, "put it back, or project with batch_key="))
         weighted = super()._probabilities(adata, z, key) * self.odds[code]
         return weighted / weighted.sum(axis=1, keepdims=True)
 

@@ -86,6 +86,19 @@ def test_labels_are_predicted_from_the_embedding_that_is_there_or_from_a_project
     np.testing.assert_array_equal(whole["confidence"], expected.max(axis=1))
 
 
+def test_the_batches_of_an_embedding_weigh_its_labels(reference, supervised):
+    model = im.load(supervised[1])
+    bare = reference[:, :0].copy()
+    bare.obs = reference.obs[["batch"]].copy()
+    bare.obsm["embedding"] = model.latent
+    plain = bare.copy()
+    del plain.obs["batch"]
+    got, unweighed = (verbs.predict(x, folder=supervised[1])["confidence"] for x in (bare, plain))
+    expected = model.predict_labels(reference.copy(), batch_key="batch").max(axis=1)
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    assert np.abs(unweighed - expected).max() > 1e-4
+
+
 def test_a_model_without_labels_predicts_none(reference, tmp_path, refused):
     verbs.fit(reference.copy(), folder=str(tmp_path / "model"), **SMALL)
     with refused("'scalex' without", "fitted with labels"):

@@ -85,6 +85,14 @@ def test_known_batches_are_weighed_by_their_types_and_new_ones_are_not(supervise
     np.testing.assert_allclose(model.predict_labels(query), model.network.classify(z).detach(), atol=1e-6)
 
 
+def test_the_batches_of_an_embedding_must_still_be_there(supervised, refused):
+    model, adata, _ = supervised
+    bare = adata.copy()
+    del bare.obs["batch"]
+    with refused("no column 'batch'", "embedded with", "batch_key="):
+        model.predict_labels(bare)
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, "NA", "", "unknown"])
 def test_all_words_for_a_missing_label_mean_the_same(supervised, reference, missing):
     model, _, hidden = supervised
