@@ -174,9 +174,7 @@
 # Cells with an embedding, their batches where known, and nothing else.
 .bareStudy <- function(x, z, batch = NULL) {
     obs <- data.frame(row.names = rownames(z))
-    if (!is.null(batch)) {
-        obs$batch <- as.character(.cellData(x)[match(rownames(z), .cellKeys(x)), batch])
-    }
+    if (!is.null(batch)) obs$batch <- .resolveBatch(x, batch, rownames(z))$values
     list(
         assays = list(), main = NULL, obs = obs,
         var = data.frame(), reducedDims = list(embedding = z), altExps = list(),
