@@ -10,9 +10,9 @@ from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_number
 from isthmus.metrics import nearest
+from isthmus.tl._cell_types import known_labels, label_categories, label_codes
 from isthmus.tl._labels import _votes, nearest_labels
 from isthmus.tl.fitted import FittedModel
-from isthmus.tl.scdreamer import known_labels
 
 ROUNDS = 3  # in each, neighbours vote the less, the less their own label was believed before
 
@@ -68,11 +68,8 @@ def check_labels(
     check_number(wrong_above, "wrong_above", 0.0, 1.0)
     labels = known_labels(adata, labels_key)
     has, z = labels.notna().to_numpy(), _embedding_of(adata, embedding)
-    names, code = np.unique(labels[has].astype(str).to_numpy(), return_inverse=True)
-    if len(names) < 2:
-        raise InputError(
-            f"at least two labels in column '{labels_key}'", shorten(names) or "none", "name a column with more types"
-        )
+    types = label_categories(labels, labels_key)
+    names, code = np.array(types.names, dtype=object), label_codes(types, labels)[has]
     label = np.full(len(labels), None, dtype=object)
     label[has] = names[code]
     wrong, suggestion = np.full(len(labels), np.nan), label.copy()

@@ -16,6 +16,7 @@ from isthmus.data.door import check_choice
 from isthmus.data.modalities import by_modality, from_modalities, pair_cells
 from isthmus.genomics import GuidanceGraph
 from isthmus.nn.inner_product import DECODERS
+from isthmus.tl._cell_types import known_labels, label_categories, label_codes
 from isthmus.tl._glue import Glue
 from isthmus.tl._glue_door import check_modalities, with_same_batches
 from isthmus.tl._glue_fit import Cells, embed_all, make_network, prepare, run_phases
@@ -23,7 +24,6 @@ from isthmus.tl._glue_links import LINK_MODELS, link_embeddings
 from isthmus.tl._settings import Settings
 from isthmus.tl._sides import REDUCTIONS
 from isthmus.tl.fitted import new_manifest
-from isthmus.tl.scdreamer import known_labels
 from isthmus.train.devices import randomness
 from isthmus.train.progress import make_reporter
 
@@ -230,21 +230,13 @@ def glue(
 def joint_labels(
     objects: Mapping[str, AnnData], labels_key: Mapping[str, str] | None, studies: Mapping[str, Study]
 ) -> tuple[Categories | None, dict[str, np.ndarray] | None]:
-    """Cell types of all modalities together, and the (cells,) codes of each; None where no label is known."""
+    """Cell types of all modalities together, and the (cells,) codes of each, -1 where not known."""
     if labels_key is None:
         return None, None
-    columns = {k: known_labels(objects[k], key) for k, key in labels_key.items()}
-    given = [column.dropna() for column in columns.values()]
-    if not any(map(len, given)):
-        return None, None
-    labels = Categories.of(pd.concat(given))
-    codes = {}
-    for name, study in studies.items():
-        codes[name] = np.full(study.n_cells, -1, dtype=np.int64)
-        if name in columns:
-            known = columns[name].notna().to_numpy()
-            codes[name][known] = labels.encode(columns[name][known], "label")
-    return labels, codes
+    columns = {k: known_labels(objects[k], key).astype(object) for k, key in labels_key.items()}
+    labels = label_categories(pd.concat(columns.values()), "', '".join(dict.fromkeys(labels_key.values())))
+    codes = {k: np.full(study.n_cells, -1, dtype=np.int64) for k, study in studies.items()}
+    return labels, codes | {k: label_codes(labels, column) for k, column in columns.items()}
 
 
 def fit(

@@ -10,8 +10,8 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus.data import Study, from_anndata
 from isthmus.data.door import check_number
+from isthmus.tl._cell_types import known_labels
 from isthmus.tl._sides import Side, looks_like_peaks, variable_inputs
-from isthmus.tl.scdreamer import known_labels
 
 N_FEATURES, N_COMPONENTS = 2000, 20
 

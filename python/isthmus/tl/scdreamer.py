@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from isthmus._errors import InputError
 from isthmus.data import Categories, Pipeline, Study, from_anndata
 from isthmus.data.door import check_choice, check_enough_cells
 from isthmus.data.pipeline import SCALINGS
-from isthmus.data.study import obs_column, warn_single_batch
+from isthmus.data.study import warn_single_batch
 from isthmus.nn.counts import LIKELIHOODS
+from isthmus.tl._cell_types import known_labels, label_categories, label_codes
 from isthmus.tl._classifier import batch_odds, classify, refit
 from isthmus.tl._scdreamer import Scdreamer, encode, make_network
 from isthmus.tl._settings import SingleSettings
@@ -26,7 +26,6 @@ from isthmus.tl.fitted import new_manifest
 from isthmus.train.devices import randomness
 from isthmus.train.progress import make_reporter
 
-MISSING = ("", "NA", "NaN", "nan", "None", "unknown", "Unknown")  # words that stand for a label that is not known
 PRESETS = {
     "default": {},
     # the authors' code: its input, likelihood on that input, weights, rates and plain players
@@ -184,7 +183,11 @@ def scdreamer(
     settings = ScdreamerSettings.take(locals(), PRESETS[preset])
     make_reporter(progress)  # an unknown word is refused before the work, not after
     study = from_anndata(adata, batch_key, layer=layer, values=values)
-    labels, code = label_codes(adata, labels_key)
+    labels, code = None, None
+    if labels_key is not None:
+        column = known_labels(adata, labels_key)
+        labels = label_categories(column, labels_key)
+        code = label_codes(labels, column)
     check_enough_cells(study.n_cells, settings.batch_size)
     warn_single_batch(study.batches, batch_key)
     model = fit(study, labels, code, settings, progress=progress, checkpoint=checkpoint)
@@ -192,32 +195,6 @@ def scdreamer(
     if labels is not None:
         model.predict_labels(adata)
     return model
-
-
-def label_codes(adata: AnnData, labels_key: str | None) -> tuple[Categories | None, np.ndarray | None]:
-    """Cell types and their (cells,) codes, -1 where missing; None without a column."""
-    if labels_key is None:
-        return None, None
-    column = known_labels(adata, labels_key)
-    known = column.notna().to_numpy()
-    if column[known].nunique() < 2:
-        raise InputError(
-            f"at least two cell types in column '{labels_key}'",
-            f"{column[known].nunique()}, and {int((~known).sum())} cells without a label",
-            "name a column with more types, or leave the labels out",
-        )
-    labels = Categories.of(column[known])
-    code = np.full(len(column), -1, dtype=np.int64)
-    code[known] = labels.encode(column[known], "label")
-    return labels, code
-
-
-def known_labels(adata: AnnData, labels_key: str) -> pd.Series:
-    """A column of cell types; NaN where a word says that the type is not known."""
-    column = obs_column(
-        adata, labels_key, "a column of obs with the cell types", "name one of these columns, or leave the labels out"
-    )
-    return column.where(~column.astype(str).isin(MISSING))
 
 
 def fit(

@@ -12,16 +12,15 @@ import pandas as pd
 from anndata import AnnData
 
 from isthmus._errors import InputError
-from isthmus.data import Categories
 from isthmus.data.door import check_choice, check_enough_cells
 from isthmus.data.modalities import by_modality
 from isthmus.nn.counts import LIKELIHOODS
+from isthmus.tl._cell_types import known_labels, label_categories, label_codes
 from isthmus.tl._paired import MODALITIES, Paired, objects_of, paired_studies
 from isthmus.tl._sci2cl import Sci2cl, measured_of
 from isthmus.tl._sci2cl_fit import embed_rows, make_network, prepare, run, settle, start
 from isthmus.tl._settings import Settings
 from isthmus.tl.fitted import new_manifest
-from isthmus.tl.scdreamer import known_labels
 from isthmus.train.devices import randomness
 from isthmus.train.progress import make_reporter
 
@@ -257,7 +256,7 @@ def joint_labels(objects: Mapping[str, AnnData], paired: Paired, labels_key: str
     Raises
     ------
     InputError
-        If neither modality has the column.
+        If neither modality has the column, or it holds fewer than two types.
     """
     names = np.full(len(paired.cells), None, dtype=object)
     having = [m for m in MODALITIES if labels_key in objects[paired.names[m]].obs]
@@ -269,11 +268,8 @@ def joint_labels(objects: Mapping[str, AnnData], paired: Paired, labels_key: str
         own = column.to_numpy(dtype=object)[paired.rows[there, MODALITIES.index(m)]]
         known = ~pd.isna(own)
         names[there[known]] = own[known]
-    known = ~pd.isna(names)
-    out = np.full(len(names), -1, dtype=np.int64)
-    if known.any():
-        out[known] = Categories.of(names[known]).encode(names[known], "label")
-    return out
+    column = pd.Series(names)
+    return label_codes(label_categories(column, labels_key), column)
 
 
 def _check_adversary(paired: Paired, settings: Sci2clSettings) -> None:

@@ -99,7 +99,7 @@ def test_bad_input_is_refused(adata, refused):
         im.tl.check_labels(adata, "label", np.zeros((3, 2)))
     with refused("missing numbers", "finite"):
         im.tl.check_labels(adata, "label", np.full((200, 2), np.nan))
-    with refused("'one'", "at least two labels"):
+    with refused("1, and 0 cells without a label", "at least two cell types in column 'single'"):
         adata.obs["single"] = "one"
         im.tl.check_labels(adata, "single", "X_z")
     with refused("0", "k to be a whole number"):

@@ -138,7 +138,7 @@ def test_labels_are_used_only_where_asked_and_it_is_said(data):
     z = fit(data).latent
     data["rna"].obs["cell_type"] = "one"
     assert np.array_equal(fit(data).latent, z)
-    data["atac"].obs["kind"] = np.where(np.arange(160) % 3, "a", "NA")
+    data["atac"].obs["kind"] = np.array(["a", "b", "NA"])[np.arange(160) % 3]
     model = fit(data, labels_key="kind")
     assert model.manifest.facts["labels_used"]
     assert data["rna"].uns["sci2cl"]["labels_used"]
@@ -195,6 +195,7 @@ def test_the_preset_has_the_authors_settings(data):
         ({"moc_weight": -1.0}, ("moc_weight", "-1.0")),
         ({"whiten": "yes"}, ("whiten", "'yes'")),
         ({"labels_key": "nope"}, ("a column of obs with the cell types", "no column 'nope'")),
+        ({"labels_key": "single"}, ("two cell types in column 'single'", "1, and 0 cells without a label")),
         ({"batch_key": "nope"}, ("a column of obs that names the batch", "no column 'nope'")),
         ({"batch_weight": 1.0}, ("two batches or more", "1 of RNA and 1 of ATAC")),
         ({"rna": "genes"}, ("a modality 'genes'", "'rna', 'atac'")),
@@ -203,6 +204,8 @@ def test_the_preset_has_the_authors_settings(data):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_wrong_argument_is_refused_before_anything_happens(data, refused, given, words):
+    for x in data.values():
+        x.obs["single"] = "B"
     with refused(words[1], words[0]):
         fit(data, **given)
     assert not any(x.obsm or "sci2cl" in x.uns for x in data.values())
