@@ -16,6 +16,7 @@ from isthmus.tl.fitted import FittedModel
 
 ROUNDS, LEAST = 100, 1e-6  # of expectation-maximisation; probability that no type falls below
 PSEUDO_CELLS = 20.0  # of the overall composition, added to each batch: few cells hardly tell their own
+DECAY = 0.0025  # of the refitted classifier's squared weights beside the mean loss of a cell; less loses rare types
 
 
 class Classifying(FittedModel):
@@ -89,7 +90,8 @@ def refit(layer: nn.Linear, z: np.ndarray, label: np.ndarray) -> None:
     from sklearn.linear_model import LogisticRegression
 
     known, mean, spread = label >= 0, z.mean(axis=0), z.std(axis=0) + LEAST
-    found = LogisticRegression(max_iter=1000).fit((z[known] - mean) / spread, label[known])
+    inverse = 1 / (DECAY * known.sum())  # scikit-learn weighs the sum over cells
+    found = LogisticRegression(C=inverse, max_iter=1000).fit((z[known] - mean) / spread, label[known])
     slope, offset = found.coef_, found.intercept_
     if len(found.classes_) == 2:  # it gives the odds of the second alone
         slope, offset = np.vstack([0 * slope, slope]), np.append(0.0, offset)
