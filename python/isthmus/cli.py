@@ -162,11 +162,13 @@ def impute(
     import isthmus as im
 
     _demand(model, "--model", "the folder of a saved model")
+    check_output(output, (".h5ad",))
     fitted = im.load(model)
     if not hasattr(fitted, "impute"):
         raise InputError("a model that imputes", f"one of {fitted.system}", "use its predict() in Python")
     placed = _placed(fitted.impute, None, modality)
-    target = output or Path(inputs[0].rpartition("=")[2]).with_suffix(".imputed.h5ad")
+    named = fitted.system == "sci2cl" and not inputs[0].endswith(".h5mu")  # rna=FILE atac=FILE
+    target = output or Path(inputs[0].partition("=")[2] if named else inputs[0]).with_suffix(".imputed.h5ad")
     fitted.impute(_query(fitted, inputs), **placed, file=target, **_settings(set, fitted.impute, fitted.project))
     print(f"wrote {target}")
 

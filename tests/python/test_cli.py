@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -83,6 +84,12 @@ def test_project_label_impute_and_tell(files, fitted, run, tmp_path):
     expected = model.transfer_labels(adata.copy(), labels, k=7, statistics="running")
     assert ad.read_h5ad(out).obs["scalex_label"].tolist() == expected["label"].tolist()
 
+    assert run("project", query, "--model", fitted, "--batch", "batch", "--output", out)[0] == 0
+    z = ad.read_h5ad(out).obsm["X_scalex"]
+    words = ["--reference", files / "reference.h5ad", "--column", "cell_type"]
+    assert run("labels", out, "--model", fitted, "--output", tmp_path / "labels.h5ad", *words)[0] == 0
+    np.testing.assert_array_equal(ad.read_h5ad(tmp_path / "labels.h5ad").obsm["X_scalex"], z)
+
     assert run("impute", query, "--model", fitted, "--output", out, "--set", 'batch="batch1"')[0] == 0
     np.testing.assert_array_equal(ad.read_h5ad(out).X, model.impute(adata.copy(), batch="batch1").X)
 
@@ -94,6 +101,11 @@ def test_project_label_impute_and_tell(files, fitted, run, tmp_path):
 def test_outputs_lie_beside_inputs_unless_named(files, fitted, run):
     assert run("project", files / "query.h5ad", "--model", fitted)[0] == 0
     assert (files / "query.projected.h5ad").is_file()
+    folder = files / "run=3"
+    folder.mkdir()
+    shutil.copy(files / "query.h5ad", folder)
+    assert run("impute", folder / "query.h5ad", "--model", fitted)[0] == 0
+    assert (folder / "query.imputed.h5ad").is_file()
 
 
 def test_an_interrupt_is_no_traceback(files, run, tmp_path, monkeypatch):
@@ -133,6 +145,7 @@ def _interrupted(*args, **kwargs):
             "a column 'kind' of labels",
         ),
         (["info", "{new}"], "no manifest.json"),
+        (["impute", "{query}", "--model", "{folder}", "--output", "{new}.zarr"], "Found 'new.zarr'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

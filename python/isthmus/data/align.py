@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,17 @@ class Alignment:
         out = sp.csr_matrix((x.data[keep], column[keep], kept_before[x.indptr]), shape=(x.shape[0], len(self.position)))
         out.sort_indices()
         return out
+
+
+def warn_of_blank(x: sp.csr_matrix) -> None:
+    """Say how many cells of (cells, model features) ``x`` show none of what the model looks at."""
+    blank = int((np.diff(x.indptr) == 0).sum())
+    if blank:
+        warnings.warn(
+            f"{blank} of {x.shape[0]} cells have no count in any of the model's features: where they lie in the "
+            "embedding, and what they are called there, says nothing of them.",
+            stacklevel=2,
+        )
 
 
 @dataclass(frozen=True)

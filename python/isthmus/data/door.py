@@ -55,9 +55,11 @@ def check_counts(x: sp.csr_matrix, cells: pd.Index, layer: str | None) -> None:
 
 
 def check_lognorm(x: sp.csr_matrix, cells: pd.Index, layer: str | None) -> None:
-    """Log-normalised values: finite, non-negative, not so large that they must be counts."""
+    """Log-normalised values: finite, non-negative, neither so large nor so whole that they must be counts."""
+    whole = x.data.size > 0
     for start in range(0, x.data.size, BLOCK):
         block = x.data[start : start + BLOCK]
+        whole = whole and bool((block == np.floor(block)).all())
         _check_finite(block, start, x, cells)
         if block.size and block.min() < 0:
             _refuse_negative(float(block.min()), "log-normalised values")
@@ -67,6 +69,12 @@ def check_lognorm(x: sp.csr_matrix, cells: pd.Index, layer: str | None) -> None:
                 f"a value of {block.max():g}",
                 "give values='counts' if these are raw counts",
             )
+    if whole:
+        raise InputError(
+            "log-normalised values (natural logarithm of depth-normalised counts plus one)",
+            f"whole numbers alone in {'X' if layer is None else f'layer {layer!r}'}",
+            "give values='counts' if these are raw counts, or name the layer or assay that holds the logarithms",
+        )
     _check_empty_cells(x, cells)
 
 

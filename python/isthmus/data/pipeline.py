@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from isthmus._errors import InputError
 from isthmus.data import transforms
-from isthmus.data.align import Alignment, Coverage
+from isthmus.data.align import Alignment, Coverage, warn_of_blank
 from isthmus.data.door import check_choice
 from isthmus.data.study import VALUES, Study
 from isthmus.data.transforms import DepthNormalise, MaxAbs, log1p
@@ -148,6 +148,7 @@ class Pipeline:
             ],
             format="csr",
         )
+        warn_of_blank(logged)
         logged = _stretch(logged, self.scaling)
         scale, code = self.scale, batch
         if code is None:

@@ -17,6 +17,7 @@ from isthmus.data.categories import Categories, shorten
 
 VALUES = ("counts", "lognorm")
 ANY_VALUES = (*VALUES, "values")  # the last one only where a model explains any numbers
+ONE_DEPTH = 1e-3  # relative difference of depths up to which cells were brought to the same one
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,20 @@ def from_anndata(
     checks[values](x, adata.obs_names, layer)
     known = Categories.of(column) if batches is None else batches
     return Study(x, adata.obs_names, adata.var_names.astype(str), known.encode(column), known, values)
+
+
+def relative_counts(study: Study) -> Study:
+    """Log-normalised cells that had one depth as what they are the logarithm of: their counts, but for a factor.
+
+    Models measure the depth of counts anew, so that it does not matter which depth it was. Cells whose features were
+    chosen after the normalisation have several, and are returned as they are; so are values that are no logarithms.
+    """
+    if study.values != "lognorm":
+        return study
+    x = study.x.expm1()
+    depth = np.asarray(x.sum(axis=1)).ravel()
+    one = depth.max() - depth.min() <= ONE_DEPTH * depth.max()
+    return replace(study, x=x, values="counts") if one else study
 
 
 def batch_column(adata: AnnData, batch_key: str | None) -> pd.Series:

@@ -85,6 +85,7 @@ def _of_matrix(matrix: Any, peaks: Sequence[str], tfs: Sequence[str]) -> Motifs:
         )
     check_unique(peaks, "peak")
     check_unique(tfs, "TF")
+    matrix.data = np.nan_to_num(matrix.data)  # a table of scores that was made wide has NaN where there is no motif
     return Motifs(peaks, tfs, (matrix != 0).astype(np.int32).tocsr())
 
 

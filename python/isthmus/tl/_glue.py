@@ -14,7 +14,7 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus.data import Categories, Study, from_anndata
 from isthmus.data.door import check_choice, check_number
-from isthmus.data.study import layer_or_usual
+from isthmus.data.study import layer_or_usual, relative_counts
 from isthmus.genomics import GuidanceGraph, link_table
 from isthmus.metrics import integration_consistency
 from isthmus.models.glue import GLUE
@@ -122,7 +122,8 @@ class Glue(Classifying):
         layer
             Layer with the values; None = the one of the fit where the query has it, else ``X``.
         values
-            What the values are; None = as in the fit.
+            What the values are; None = as in the fit. Models of counts take ``"lognorm"``, too, of cells that were
+            brought to one depth before features were chosen.
         min_coverage
             Least share of the reduction's features that the query must have.
         key_added
@@ -151,7 +152,17 @@ class Glue(Classifying):
         self, adata: AnnData, modality: str, layer: str | None = None, values: str | None = None
     ) -> Study:  # fmt: skip
         layer = layer_or_usual(adata, layer, (self.settings["layer"] or {}).get(modality))
-        return from_anndata(adata, layer=layer, values=values or self.sides[modality].values)
+        usual = self.sides[modality].values
+        study = from_anndata(adata, layer=layer, values=values or usual)
+        if usual == "counts":
+            study = relative_counts(study)
+        if study.values != usual:
+            raise InputError(
+                f"values='{usual}' of '{modality}', as in the fit",
+                f"values='{study.values}'" + (" of cells of several depths" if usual == "counts" else ""),
+                "give values of the same kind",
+            )
+        return study
 
     def transfer_labels(
         self, query: AnnData, labels: pd.Series | Sequence, *, source: str, modality: str, k: int = 15,

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from isthmus._errors import InputError
+from isthmus.tl._cell_types import MISSING
 
 UNKNOWN = "unknown"
 
@@ -76,7 +77,7 @@ def align_labels(labels: pd.Series | Sequence, cells: pd.Index) -> pd.Series:
         If labels cannot be matched with cells, or all are missing.
     """
     if isinstance(labels, pd.Series) and not labels.index.equals(cells) and labels.index.isin(cells).any():
-        labels = labels[~labels.index.duplicated()].reindex(cells)
+        labels = _by_name(labels, cells)
     if len(labels) != len(cells):
         raise InputError(
             f"one label for each of the {len(cells)} cells that the model was trained on",
@@ -84,9 +85,29 @@ def align_labels(labels: pd.Series | Sequence, cells: pd.Index) -> pd.Series:
             "give the labels in the order of the reference cells, or as a Series named by cell",
         )
     out = pd.Series(np.asarray(labels, dtype=object), index=cells)
-    out = out.where(out.notna() & (out.astype(str) != ""))
+    out = out.where(out.notna() & ~out.astype(str).isin(MISSING))
     if out.isna().all():
         raise InputError(
             "labels of reference cells", "none that is not missing", "name the column that holds the labels"
         )
     return out
+
+
+def _by_name(labels: pd.Series, cells: pd.Index) -> pd.Series:
+    """The labels of these cells; NaN for cells that have none."""
+    own = labels.index.isin(cells)
+    if own.mean() < 0.5 and cells.isin(labels.index).mean() < 0.5:  # barcodes of two samples coincide now and then
+        raise InputError(
+            f"labels of the {len(cells)} cells that the model was trained on",
+            f"{len(labels)}, of which {own.sum()} have the name of such a cell",
+            "give the labels of the reference, named as its cells are",
+        )
+    once = labels[~labels.index.duplicated()]
+    other = labels[labels.notna() & (labels.astype(object) != once.astype(object).reindex(labels.index))]
+    if len(other):
+        raise InputError(
+            "one label for each cell",
+            f"different ones for {other.index.nunique()} cells, such as '{other.index[0]}'",
+            "name each cell once",
+        )
+    return once.reindex(cells)

@@ -14,6 +14,7 @@ from anndata import AnnData
 
 from isthmus._errors import InputError
 from isthmus.data import Alignment, Coverage, Lsi, Pca, SparseLoader, Study, split_validation
+from isthmus.data.align import warn_of_blank
 from isthmus.data.categories import shorten
 from isthmus.data.joint import JointLoader
 from isthmus.data.pipeline import LEAST_CELLS
@@ -84,6 +85,7 @@ class Peaks:
         coverage = Coverage.of(alignment, self.names, self.frequency)
         coverage.demand(min_coverage)
         x = alignment.take(study.x)
+        warn_of_blank(x)
         ones = sp.csr_matrix((np.ones(len(x.indices), np.float32), x.indices, x.indptr), shape=x.shape, copy=False)
         fill = None if alignment.found.all() else np.where(alignment.found, 0, self.frequency).astype(np.float32)
         return ones, fill, coverage

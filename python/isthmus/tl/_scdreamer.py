@@ -152,6 +152,14 @@ class Scdreamer(SingleModality, Classifying):
         weighted = super()._probabilities(adata, z, key) * self.odds[code]
         return weighted / weighted.sum(axis=1, keepdims=True)
 
+    def _demand_expression(self) -> None:
+        if self.settings["target"] == "input":
+            raise InputError(
+                "a model whose decoder explains counts",
+                "one that explains the encoder's scaled input (target='input')",
+                "fit with target='counts' to impute",
+            )
+
     def _decode(self, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
         """The expected share of each feature, as log-normalised expression."""
         in_universe = self.pipeline.universe.get_indexer(self.pipeline.features)

@@ -200,7 +200,8 @@ class Sci2cl(FittedModel):
 
     def impute(
         self, data: Data, modality: str, *, features: Sequence[str] | None = None,
-        batch: str | Sequence[str] | None = None, least: float = 0.0, file: str | Path | None = None, **settings: Any,
+        batch: str | Sequence[str] | None = None, least: float = 0.0, file: str | Path | None = None,
+        min_coverage: float = 0.2, **settings: Any,
     ) -> AnnData:  # fmt: skip
         """One modality as the decoder expects it from the embedding, measured or not.
 
@@ -218,6 +219,8 @@ class Sci2cl(FittedModel):
             Values below it are left out, and the result is sparse; 0 = dense.
         file
             ``.h5ad`` file to write block by block; the result is returned opened in backed mode.
+        min_coverage
+            Least share of the model's features that each modality of ``data`` must have.
         **settings
             ``rna``, ``atac`` and ``layer`` of :meth:`project`.
 
@@ -229,14 +232,15 @@ class Sci2cl(FittedModel):
         Raises
         ------
         InputError
-            If a modality, feature or batch is unknown, or the result would not fit into memory.
+            If a modality, feature or batch is unknown, the coverage too low, or the result would not fit into memory.
         """
+        check_number(min_coverage, "min_coverage", 0.0, 1.0)
         check_choice(modality, MODALITIES, "modality")
         check_number(least, "least", 0.0)
         pipeline, domains = self.pipelines[modality], self.batches[modality].imitated(batch)
         columns = column_positions(pipeline.features, features)
         paired = self._paired(data, **settings)
-        z = embed_rows(self.network, self._prepare(paired, 0.0), paired.rows)
+        z = embed_rows(self.network, self._prepare(paired, min_coverage), paired.rows)
         blocks = (block[:, columns] for block in self._decode(modality, z, domains))
         cells = AnnData(obs=pd.DataFrame(index=pd.Index(paired.cells, dtype=object)))
         return collect(blocks, cells, pipeline.features[columns], least, file)

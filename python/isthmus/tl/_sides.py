@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from isthmus._errors import InputError
 from isthmus.data import Alignment, Categories, Coverage, Study
+from isthmus.data.align import warn_of_blank
 from isthmus.data.categories import shorten
 from isthmus.data.pipeline import TECHNICAL, log_normalise
 from isthmus.data.reductions import Lsi, Pca, reduction_from_state
@@ -96,6 +97,8 @@ class Side:
         coverage = Coverage.of(alignment, self.inputs, np.abs(self.mean))
         coverage.demand(min_coverage)
         x = alignment.take(study.x)
+        if study.values != "values":  # where 0 is a value like others
+            warn_of_blank(x)
         if self.depth is not None:
             everything = Alignment.of(study.features, self.universe)
             x = log_normalise(x, study, self.depth, everything.found, everything.position, study.x)

@@ -14,7 +14,7 @@ from torch import nn
 
 from isthmus.data import Categories, Coverage, Pipeline, Study, from_anndata
 from isthmus.data.door import check_number
-from isthmus.data.study import layer_or_usual
+from isthmus.data.study import layer_or_usual, relative_counts
 from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._store import Manifest, weights_of, with_weights
 from isthmus.tl.fitted import FittedModel
@@ -88,6 +88,7 @@ class SingleModality(FittedModel):
         columns = column_positions(self.pipeline.features, features)
         domains = self.batches.imitated(batch)
         check_number(least, "least", 0.0)
+        self._demand_expression()
         key = key_added or self.settings["key_added"]
         z = self._embedding_of(adata, key, settings)
         blocks = (block[:, columns] for block in self._decode(z, domains))
@@ -95,6 +96,9 @@ class SingleModality(FittedModel):
         if file is None and adata.var_names.isin(out.var_names).all():
             adata.layers[key] = out[:, adata.var_names].X
         return out
+
+    def _demand_expression(self) -> None:
+        """Refuse to impute where the decoder explains something else than expression."""
 
     @abstractmethod
     def _decode(self, z: np.ndarray, domains: list[int]) -> Iterator[np.ndarray]:
@@ -109,13 +113,14 @@ class SingleModality(FittedModel):
         batches: Categories | None,
     ) -> Study:
         """The study of new data, with the fit's settings where none are given."""
-        return from_anndata(
+        study = from_anndata(
             adata,
             batch_key,
             layer=layer_or_usual(adata, layer, self.settings["layer"]),
             values=values or self.settings["values"],
             batches=batches,
         )
+        return relative_counts(study) if self.settings["values"] == "counts" else study
 
     def _write_projection(
         self, query: AnnData, z: np.ndarray, coverage: Coverage, key_added: str | None, **facts: Any

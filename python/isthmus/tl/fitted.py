@@ -132,11 +132,14 @@ class FittedModel(ABC):
         return pd.DataFrame({"label": label, "confidence": confidence}, index=query.obs_names)
 
     def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
-        """Give the model's embedding of ``query``: the one that is there already, or a projection."""
-        record = query.uns.get(key)
-        mine = isinstance(record, dict) and record.get("id") == self.manifest.id
-        if mine and settings == self._usual_settings(record) and f"X_{key}" in query.obsm:
-            return np.asarray(query.obsm[f"X_{key}"], dtype=np.float32)
+        """Give the model's embedding of ``query``: the one that is there already for all cells, or a projection."""
+        record, there = query.uns.get(key), query.obsm.get(f"X_{key}")
+        if there is not None and isinstance(record, dict) and record.get("id") == self.manifest.id:
+            usual = {name: self.settings.get(name) for name in ("layer", "values")}
+            asked = {k: v for k, v in settings.items() if v is not None and (k not in usual or v != usual[k])}
+            z = np.asarray(there, dtype=np.float32)
+            if asked == self._usual_settings(record) and np.isfinite(z).all():  # NaN: cells that were joined later
+                return z
         return self.project(query, key_added=key, **settings)
 
     def _usual_settings(self, record: dict[str, Any]) -> dict[str, Any]:

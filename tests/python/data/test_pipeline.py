@@ -123,7 +123,8 @@ def test_a_cell_with_counts_in_unknown_features_only_is_kept(rna, fitted):
     dense[0, :250] = 0
     query = ad.AnnData(sp.csr_matrix(dense), obs=rna.obs[:5])
     query.var_names = [*rna.var_names, "novel"]
-    prepared = applied(pipe, query)
+    with pytest.warns(UserWarning, match="1 of 5 cells have no count in any of the model's features"):
+        prepared = applied(pipe, query)
     assert prepared.x.shape[0] == 5
     assert prepared.x[0].nnz == 0
 

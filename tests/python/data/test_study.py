@@ -6,10 +6,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 
 from isthmus.data import Categories, from_anndata
-from isthmus.data.study import as_csr, warn_single_batch
+from isthmus.data.study import as_csr, relative_counts, warn_single_batch
 
 
 @pytest.fixture
@@ -152,6 +153,30 @@ def test_normalised_data_given_as_counts_are_told_what_to_do(adata, refused):
 def test_log_normalised_values_are_accepted_where_said(adata):
     adata.X = adata.X.log1p()
     assert from_anndata(adata, "batch", values="lognorm").values == "lognorm"
+
+
+def test_counts_given_as_logarithms_are_refused(adata, refused):
+    adata.X = adata.X.sign()  # so small that their size tells nothing
+    with refused("whole numbers alone in X", "natural logarithm", "values='counts'"):
+        from_anndata(adata, "batch", values="lognorm")
+
+
+@pytest.mark.parametrize("target", [None, 1e4, 1e6])
+def test_logarithms_of_one_depth_are_counts_but_for_a_factor(adata, target):
+    counts = adata.X.toarray()
+    sc.pp.normalize_total(adata, target_sum=target)
+    sc.pp.log1p(adata)
+    study = relative_counts(from_anndata(adata, "batch", values="lognorm"))
+    assert study.values == "counts"
+    share = study.x.toarray() / study.x.sum(axis=1).A
+    np.testing.assert_allclose(share, counts / counts.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+def test_logarithms_of_several_depths_stay(adata):
+    sc.pp.normalize_total(adata)
+    sc.pp.log1p(adata)
+    study = from_anndata(adata[:, ::2].copy(), "batch", values="lognorm")
+    assert relative_counts(study) is study
 
 
 @pytest.mark.parametrize(

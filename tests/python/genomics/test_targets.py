@@ -153,6 +153,7 @@ def test_motifs_come_in_any_form(links, motifs, peaks):
         (long, peaks),
         (pd.concat([long, long]), list(peaks.names)),
         (motifs, peaks.to_frame()),
+        (motifs.astype(float).where(motifs != 0), None),  # scores that were made wide
     ]
     for form, among in forms:
         pd.testing.assert_frame_equal(by_pair(tf_targets(links, form, among, n_draws=None)), expected)

@@ -9,6 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
 
 import isthmus as im
@@ -190,6 +191,26 @@ def test_an_embedding_that_is_there_is_used_if_it_is_of_this_modality(model, don
     done["rna"].uns["glue"]["id"] = "of another model"
     model.predict(done["rna"], "rna", "atac")
     assert calls == ["atac", "rna", "rna"]
+
+
+def test_logarithms_of_counts_are_projected_as_the_counts(model, done, refused):
+    rna = done["rna"]
+    z = model.project(rna, "rna")
+    sc.pp.normalize_total(rna, target_sum=1e6)  # not the depth of the fit
+    sc.pp.log1p(rna)
+    np.testing.assert_allclose(model.project(rna, "rna", values="lognorm"), z, atol=1e-3)
+    with refused("values='lognorm' of cells of several depths", "values='counts' of 'rna', as in the fit"):
+        model.project(rna[:, ::2].copy(), "rna", values="lognorm")
+
+
+def test_a_model_of_logarithms_takes_no_counts(done, fit, refused):
+    counts = done["rna"].X.copy()
+    sc.pp.normalize_total(done["rna"])
+    sc.pp.log1p(done["rna"])
+    model = fit(done, values={"rna": "lognorm"}, **BARE)
+    done["rna"].X = counts
+    with refused("values='counts'", "values='lognorm' of 'rna', as in the fit"):
+        model.project(done["rna"], "rna", values="counts")
 
 
 def test_predicted_counts_share_out_the_library(model, done):

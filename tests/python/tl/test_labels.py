@@ -86,6 +86,8 @@ CELLS = pd.Index(["c1", "c2", "c3"])
         ["a", None, "b"],
         np.array(["a", np.nan, "b"], dtype=object),
         ["a", "", "b"],
+        ["a", "NA", "b"],
+        pd.Series(["b", "a", "a"], index=["c3", "c1", "c1"]),
         pd.Series(["a", pd.NA, "b"], dtype="string"),
         pd.Categorical(["a", None, "b"]),
         pd.Series(["b", "a"], index=["c3", "c1"]),
@@ -105,6 +107,10 @@ def test_labels_that_do_not_fit_are_refused(refused):
         align_labels(["a", "b"], CELLS)
     with refused("none that is not missing", "labels of reference cells"):
         align_labels([None, "", np.nan], CELLS)
+    with refused("4, of which 1 have the name of such a cell", "labels of the 3 cells", "named as its cells are"):
+        align_labels(pd.Series(list("abab"), index=["c1", "d1", "d2", "d3"]), CELLS)
+    with refused("different ones for 1 cells, such as 'c1'", "one label for each cell"):
+        align_labels(pd.Series(list("abb"), index=["c1", "c1", "c2"]), CELLS)
 
 
 def test_transfer_writes_labels_and_confidence(model, query, fitted_adata):
@@ -133,6 +139,24 @@ def test_an_embedding_of_this_model_is_used_and_others_are_not(model, query, fit
     again = model.transfer_labels(query, labels)
     assert query.uns["scalex"]["id"] == model.manifest.id
     assert not np.allclose(again["confidence"], here["confidence"])
+
+
+def test_naming_what_the_fit_used_is_no_new_projection(model, query, fitted_adata):
+    labels = fitted_adata.obs["cell_type"]
+    z = model.project(query, "batch").copy()
+    query.layers["other"] = query.X[::-1]
+    model.transfer_labels(query, labels, values="counts", layer=None)
+    np.testing.assert_array_equal(query.obsm["X_scalex"], z)
+    model.transfer_labels(query, labels, layer="other")
+    assert not np.array_equal(query.obsm["X_scalex"], z)
+
+
+def test_cells_that_were_joined_later_are_projected(model, query, fitted_adata):
+    z = model.project(query).copy()
+    query.obsm["X_scalex"][3:] = np.nan  # as anndata.concat() leaves cells that had no embedding
+    table = model.transfer_labels(query, fitted_adata.obs["cell_type"])
+    np.testing.assert_array_equal(query.obsm["X_scalex"], z)
+    assert table["confidence"].notna().all()
 
 
 def test_settings_reach_the_projection(model, query, fitted_adata):

@@ -162,6 +162,12 @@ def test_imputed_values_are_shares_of_the_depth(fitted):
     assert np.corrcoef(observed.mean(axis=0), both.mean(axis=0))[0, 1] > 0.9
 
 
+def test_a_decoder_of_scaled_input_imputes_nothing(reference, refused):
+    model = im.tl.scdreamer(reference, "batch", **{**QUICK, "max_steps": 5, "target": "input"})
+    with refused("target='input'", "a model whose decoder explains counts"):
+        model.impute(reference)
+
+
 def test_the_adversary_hides_batches():
     """More weight: the classifier is nearer to chance, and the batches mix more."""
     cells = im.data.simulate(

@@ -233,3 +233,9 @@ def test_imputing_what_is_not_there_is_refused(data, model, refused):
         model.impute(data, "rna", features=["nope"])
     with refused("'batch9'", "a batch that the model was trained with"):
         model.impute(data, "rna", batch="batch9")
+    names = model.pipelines["rna"].features
+    usual = np.argsort(-data["rna"][:, names].X.getnnz(axis=0))[: len(names) // 6]
+    few = {"rna": data["rna"][:, names[usual]].copy()}
+    with refused(f"modality 'rna': {len(usual)}", "at least 20%"):
+        model.impute(few, "rna")
+    assert np.isfinite(model.impute(few, "rna", min_coverage=0.0).X).all()
