@@ -14,7 +14,8 @@
 #' @slot cells names of the reference cells, in the order of the fit.
 #' @slot features names of the model's features.
 #' @slot provenance how the model was made: versions, seed, settings, columns of
-#'   batches and labels, time; `types` are the names of the labels that it learnt.
+#'   batches and labels, time; `types` are the names of the labels that it learnt,
+#'   `cell_batches` the batches by cell where no column of the object held them.
 #' @seealso [isthmusModel()] to get one, [saveModel()] and [loadModel()].
 #' @exportClass IsthmusModel
 setClass("IsthmusModel", slots = c(

@@ -75,12 +75,13 @@ setMethod("checkLabels", "character", function(x, ...) checkLabels(readStudy(x),
 # The name of the embedding: the user's, or the only one that isthmus made.
 .checkedIn <- function(x, embedding) {
     models <- .heldModels(x)
+    # A model of several modalities may have made several embeddings, under other names.
+    places <- lapply(names(models), function(name) {
+        several <- models[[name]]@provenance$embeddings
+        if (length(several)) several else name
+    })
     if (is.null(embedding)) {
-        made <- lapply(names(models), function(name) {
-            several <- models[[name]]@provenance$embeddings
-            if (length(several)) several else name
-        })
-        made <- unique(c(unlist(made), .records(x)[["projection"]][["name"]]))
+        made <- unique(c(unlist(places), names(.projections(x))))
         if (length(made) != 1L) {
             .stopInput(
                 "one embedding to look for neighbours in",
@@ -91,11 +92,12 @@ setMethod("checkLabels", "character", function(x, ...) checkLabels(readStudy(x),
         embedding <- made
     }
     .checkPlace(embedding)
-    model <- models[[embedding]]
-    if (!is.null(model) && !is.null(model@provenance$labels)) {
+    by <- models[vapply(places, function(names) embedding %in% names, NA)]
+    labels <- unlist(lapply(by, function(model) model@provenance$labels))
+    if (length(labels)) {
         warning(sprintf(
             "%s was fitted with the labels %s: wrong ones among these have shaped the neighbourhoods.",
-            .quoted(embedding), .quoted(model@provenance$labels)
+            .quoted(embedding), .quoted(unique(labels))
         ), call. = FALSE)
     }
     embedding

@@ -60,6 +60,9 @@
             sprintf("use %s", .ownWords[[taken[1]]])
         )
     }
+    if (is.character(settings[["checkpoint"]])) {
+        settings$checkpoint <- path.expand(settings$checkpoint)
+    }
     .wholeNumbers(settings)
 }
 
@@ -156,23 +159,34 @@
     .queryStudy(x, model, place$assay, place$layer, place$values, batch)
 }
 
-# Reference cells that lost their embedding still have their batches.
+# Reference cells that lost their embedding still have their batches. Cells without
+# names cannot be told from others.
 .batchOfReference <- function(x, model) {
-    column <- model@provenance$batch
-    known <- !is.null(column) && column %in% colnames(.cellData(x))
-    if (known && all(.cellKeys(x) %in% model@cells)) column
+    if (all(.cellKeys(x) %in% model@cells) && !is.null(.cellNames(x))) {
+        .batchesMade(x, model@provenance)
+    }
 }
 
-# The column of batches with which the model embedded these cells, where it is there.
+# The batches with which the model embedded these cells.
 .batchOfEmbedding <- function(x, model) {
-    projection <- .records(x)[["projection"]]
-    projected <- identical(projection$provenance$model, .modelId(model))
-    column <- if (projected) projection$provenance$batch else model@provenance$batch
-    if (!is.null(column) && column %in% colnames(.cellData(x))) column
+    projection <- .projectionBy(x, model)
+    .batchesMade(x, if (is.null(projection)) model@provenance else projection$provenance)
+}
+
+# @param made the provenance of an embedding.
+# @return the batches by cell, the name of their column, or NULL where neither is known.
+.batchesMade <- function(x, made) {
+    cells <- .cellNames(x)
+    if (length(cells) && all(cells %in% names(made$cell_batches))) {
+        return(made$cell_batches[cells])
+    }
+    given <- is.null(made$cell_batches) && !is.null(made$batch)
+    if (given && made$batch %in% colnames(.cellData(x))) made$batch
 }
 
 # Cells with an embedding, their batches where known, and nothing else.
 .bareStudy <- function(x, z, batch = NULL) {
+    .checkNames(rownames(z), "cell")
     obs <- data.frame(row.names = rownames(z))
     if (!is.null(batch)) obs$batch <- .resolveBatch(x, batch, rownames(z))$values
     list(
@@ -185,23 +199,21 @@
 # @return the embedding in x that this model made, cells x dimensions, or NULL.
 # @param modality which one, where the model made several of the same cells.
 .embeddingBy <- function(x, model, modality = NULL) {
-    records <- c(.records(x), .heldModels(x))
-    ours <- vapply(names(records), function(name) {
-        record <- records[[name]]
-        is(record, "IsthmusModel") && identical(.modelId(record), .modelId(model))
-    }, logical(1))
-    names <- names(records)[ours]
-    if (!is.null(modality)) {
-        names <- unlist(lapply(records[ours], function(record) record@provenance$embeddings[modality]))
-        names <- unname(names[!is.na(names)])
+    projection <- .projectionBy(x, model)
+    z <- if (!is.null(projection)) .storedEmbedding(x, projection$name)
+    if (!is.null(z)) {
+        return(z)
     }
-    projection <- records[["projection"]]
-    if (identical(projection$provenance$model, .modelId(model))) {
-        names <- c(projection$name, names)
+    ours <- Filter(function(held) identical(.modelId(held), .modelId(model)), .heldModels(x))
+    names <- names(ours)
+    if (!is.null(modality)) {
+        names <- unlist(lapply(ours, function(held) held@provenance$embeddings[modality]))
+        names <- unname(names[!is.na(names)])
     }
     for (name in names) {
         z <- .storedEmbedding(x, name)
-        if (!is.null(z)) {
+        # Objects that were joined have the model of one and the cells of all.
+        if (!is.null(z) && all(rownames(z)[!is.na(z[, 1])] %in% model@cells)) {
             return(z)
         }
     }

@@ -161,7 +161,8 @@ print.isthmusEnvironment <- function(x, ...) {
 #' @export
 installIsthmus <- function(envdir = NULL, extras = "r", python = Sys.which("python3"),
                            torch = "torch>=2.6", dry_run = FALSE) {
-    if (is.null(envdir)) envdir <- .installFolder()
+    envdir <- if (is.null(envdir)) .installFolder() else path.expand(envdir)
+    python <- path.expand(python)
     known <- c("r", "plot", "mudata", "metrics", "outofcore")
     if (!is.character(extras) || !all(extras %in% known)) {
         .stopInput(

@@ -54,6 +54,11 @@
     if (identical(.records(x)[["projection"]]$name, name)) {
         x <- .setRecord(x, "projection", NULL)
     }
+    earlier <- .records(x)[["projections"]]
+    if (name %in% names(earlier)) {
+        earlier[[name]] <- NULL
+        x <- .setRecord(x, "projections", if (length(earlier)) earlier)
+    }
     old <- .records(x)[[name]]
     if (!is(old, "IsthmusModel")) {
         return(x)
@@ -67,6 +72,7 @@
         return(tempfile("isthmus-fit-"))
     }
     .checkPath(model_dir, "folder")
+    model_dir <- path.expand(model_dir) # Python does not know ~
     if (length(list.files(model_dir, all.files = TRUE, no.. = TRUE))) {
         .stopInput(
             "a new or empty folder as model_dir",

@@ -29,6 +29,7 @@
 #' @param file an `.h5ad` file (HDF5) for the values. `NULL` uses memory, or above
 #'   `max_memory` a new file in the data folder of the package, which is
 #'   reported.
+#' @param overwrite whether an existing file may be replaced.
 #' @param verbose whether to report progress as messages.
 #'
 #' @details
@@ -80,8 +81,9 @@ NULL
 setMethod("imputeAssay", "SummarizedExperiment", function(
     x, name = NULL, model = NULL, batch = "average", features = NULL, ...,
     batch_of = NULL, assay = NULL, values = NULL, max_memory = 2e9, file = NULL,
-    verbose = TRUE) {
+    overwrite = FALSE, verbose = TRUE) {
     x <- .asSCE(x)
+    if (!is.null(file)) file <- .imputedFile(file, overwrite)
     .checkImputedSCE(x, name)
     model <- .modelToUse(x, model, name)
     name <- .nameOr(name, model)
@@ -227,6 +229,16 @@ setMethod("imputeAssay", "character", function(x, ...) {
 }
 
 # --- results in files --------------------------------------------------------
+
+# @return the path, as Python understands it, too.
+.imputedFile <- function(file, overwrite) {
+    .checkPath(file, "file")
+    if (tolower(tools::file_ext(file)) != "h5ad") {
+        .stopInput("a file that ends in .h5ad", .quoted(basename(file)), "name it imputed.h5ad, for example")
+    }
+    .refuseExisting(file, overwrite)
+    path.expand(file)
+}
 
 # @param topped whether the model can leave out all but the strongest values.
 .largeResult <- function(x, bytes, max_memory, topped = FALSE) {

@@ -33,8 +33,7 @@
             return(places)
         }
     }
-    projection <- .records(query)[["projection"]]
-    if (identical(projection$provenance$model, .modelId(model))) projection$provenance$settings$modality
+    .projectionBy(query, model)$provenance$settings$modality
 }
 
 # The first of the modalities that is another one than this.

@@ -3,6 +3,9 @@
 
 .archiveLimit <- 64 * 2^20 # bytes; larger models stay in their folder
 
+# All that the folder of a model holds; what else lies in it is the user's.
+.modelFiles <- c("arrays.safetensors", "manifest.json", "names.json")
+
 .modelCache <- new.env(parent = emptyenv()) # id -> list(folder, archive), unpacked this session
 
 # The same fit has the same id, whoever holds it.
@@ -33,7 +36,7 @@
 
 # @return the files as raw vectors, or an empty list where they are too large.
 .readArchive <- function(folder, limit = .archiveLimit) {
-    files <- sort(list.files(folder, recursive = TRUE, all.files = TRUE))
+    files <- intersect(.modelFiles, list.files(folder))
     paths <- file.path(folder, files)
     sizes <- file.size(paths)
     if (sum(sizes) > limit) {
@@ -43,21 +46,27 @@
         sizes)
 }
 
+# What stands in the folder is replaced once the new files are whole beside it.
 .writeArchive <- function(archive, folder) {
     part <- tempfile("isthmus-part-", dirname(folder))
     on.exit(unlink(part, recursive = TRUE))
-    for (name in names(archive)) {
-        path <- file.path(part, name)
-        dir.create(dirname(path), recursive = TRUE, showWarnings = FALSE)
-        writeBin(archive[[name]], path)
-    }
+    if (!dir.create(part, showWarnings = FALSE)) .refuseUnwritable(folder)
+    for (name in names(archive)) writeBin(archive[[name]], file.path(part, name))
+    # A folder cannot be renamed over a full one.
+    old <- tempfile("isthmus-old-", dirname(folder))
+    if (dir.exists(folder) && !file.rename(folder, old)) .refuseUnwritable(folder)
     if (!file.rename(part, folder)) {
-        .stopInput(
-            "a folder that can be written", .quoted(folder),
-            "check its path and your permissions"
-        )
+        if (dir.exists(old)) file.rename(old, folder)
+        .refuseUnwritable(folder)
     }
+    unlink(old, recursive = TRUE)
     invisible(folder)
+}
+
+.refuseUnwritable <- function(path) {
+    .stopInput(
+        "a folder that can be written", .quoted(path), "check its path and your permissions"
+    )
 }
 
 # A folder on this machine with the model's files in it.
@@ -126,7 +135,8 @@
 #' @param name which model, where an object holds several: the name of its
 #'   embedding.
 #' @param folder where to write the model, or where it was written.
-#' @param overwrite whether an existing model in `folder` may be replaced.
+#' @param overwrite whether an existing model in `folder` may be replaced; a folder that
+#'   holds other files, too, never is.
 #' @param ... further arguments for methods.
 #'
 #' @details
@@ -252,26 +262,30 @@ setMethod("isthmusModel", "character", function(x, ...) {
 saveModel <- function(x, folder, overwrite = FALSE) {
     model <- isthmusModel(x)
     .checkPath(folder, "folder")
-    taken <- length(list.files(folder, all.files = TRUE, no.. = TRUE)) > 0L
-    ours <- file.exists(file.path(folder, "manifest.json"))
-    if (taken && !(overwrite && ours)) {
-        .stopInput(
-            "a new or empty folder", sprintf("files in %s", .quoted(folder)),
-            if (ours) {
-                "choose another, or use overwrite = TRUE"
-            } else {
-                "choose another folder"
-            }
-        )
-    }
     archive <- model@archive
     if (!length(archive)) {
         archive <- .readArchive(.modelFolder(model), limit = Inf)
     }
+    .refuseTakenFolder(folder, overwrite)
     dir.create(dirname(folder), recursive = TRUE, showWarnings = FALSE)
-    unlink(folder, recursive = TRUE)
     .writeArchive(archive, folder)
     invisible(normalizePath(folder))
+}
+
+# A model may replace another one and nothing else.
+.refuseTakenFolder <- function(folder, overwrite) {
+    found <- list.files(folder, all.files = TRUE, no.. = TRUE)
+    others <- setdiff(found, .modelFiles)
+    ours <- "manifest.json" %in% found && !length(others)
+    if (!length(found) || (overwrite && ours)) {
+        return(invisible(NULL))
+    }
+    expected <- if (overwrite) "a new folder, or one that holds a model alone" else "a new or empty folder"
+    .stopInput(
+        expected,
+        sprintf("%s in %s", .listed(if (length(others)) others else found, 3L), .quoted(folder)),
+        if (ours) "choose another, or use overwrite = TRUE" else "choose another folder"
+    )
 }
 
 #' @rdname isthmusModel

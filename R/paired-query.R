@@ -158,7 +158,7 @@
     # What is known of a cell holds for it in every object.
     z <- lapply(home$parts, function(part) .distinctRows(z))
     .pairedInto(home, z, .measuredTables(result$measured, studies, targets), targets, function(x, target) {
-        .setRecord(x, "projection", c(list(name = target$name), record, .measuredColumn(result, target)))
+        .setProjection(x, c(list(name = target$name), record, .measuredColumn(result, target)))
     }, .pairedLog("projectCells", told$settings, call))
 }
 
@@ -185,6 +185,6 @@
             "name one of theirs with labels ="
         )
     }
-    found <- unlist(lapply(unname(as.list(objects)[has]), .labelColumn, column = column))
+    found <- unlist(lapply(unname(as.list(objects)[has]), .namedLabels, column = column))
     found[!duplicated(names(found))]
 }

@@ -77,13 +77,13 @@
     x
 }
 
-.checkCellNames <- function(x, place) {
+.checkCellNames <- function(x, place, remedy = "name them: colnames(x) <- barcodes") {
     if (!is.null(.cellNames(x))) {
         return(invisible(NULL))
     }
     .stopInput(
         "cell names, as cells of the same name are the same cell",
-        sprintf("none in %s", .quoted(place)), "name them: colnames(x) <- barcodes"
+        sprintf("none in %s", .quoted(place)), remedy
     )
 }
 

@@ -71,7 +71,7 @@ peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
     )
 }
 
-# @param table data.frame of the core, positions from 0 and half-open.
+# @param table data.frame of the core, the best first, positions from 0 and half-open.
 .linkRanges <- function(table) {
     placed <- !is.na(table$chrom) & !is.na(table$peak_start) & !is.na(table$tss)
     if (!all(placed)) {
@@ -81,7 +81,6 @@ peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
         ))
     }
     table <- table[placed, , drop = FALSE]
-    table <- table[order(table$qvalue, -table$score), , drop = FALSE]
     middle <- as.integer((table$peak_start + table$peak_end) %/% 2) + 1L
     tss <- as.integer(table$tss) + 1L
     links <- GenomicRanges::GRanges(
@@ -104,12 +103,7 @@ peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
 writeBEDPE <- function(links, path, overwrite = FALSE) {
     .checkLinks(links)
     .checkPath(path, "file")
-    if (file.exists(path) && !overwrite) {
-        .stopInput(
-            "a new file", sprintf("%s, which exists", .quoted(path)),
-            "choose another, or use overwrite = TRUE"
-        )
-    }
+    .refuseExisting(path, overwrite)
     made <- S4Vectors::mcols(links)
     chrom <- as.character(GenomicRanges::seqnames(links))
     number <- function(x) ifelse(is.na(x), ".", sprintf("%.6g", x))
@@ -136,10 +130,7 @@ writeBEDPE <- function(links, path, overwrite = FALSE) {
     open <- if (grepl("[.]gz$", path)) gzfile else file
     connection <- tryCatch(suppressWarnings(open(part, "wb")), error = function(condition) NULL)
     if (is.null(connection)) {
-        .stopInput(
-            "a folder that can be written", .quoted(dirname(path)),
-            "check its path and your permissions"
-        )
+        .refuseUnwritable(dirname(path))
     }
     tryCatch(writeLines(enc2utf8(lines), connection, useBytes = TRUE), finally = close(connection))
     file.rename(part, path)

@@ -12,10 +12,10 @@
 #'   [runSAILERX()] or [runScI2CL()] returned, an [IsthmusModel-class], or the folder of a
 #'   saved model.
 #' @param batch batches of the query: the name of one column of its cell data, a
-#'   vector with one value for every cell, or `NULL` if the query is one batch.
-#'   They may be new to the model. scDREAMER embeds cells of batches that it knows by
-#'   name as cells of these, and warns of the others. GLUE, SAILERX and scI2CL need no
-#'   batches here.
+#'   vector with one value for every cell, or `NULL` if the query is one batch; of a split
+#'   Seurat 5 assay the parts are the batches then. They may be new to the model. scDREAMER
+#'   embeds cells of batches that it knows by name as cells of these, and warns of the
+#'   others. GLUE, SAILERX and scI2CL need no batches here.
 #' @param ... further settings by the names of the Python method `project`, for
 #'   example `min_coverage`; of a model of GLUE `modality`, the one that the query is of;
 #'   of models of SAILERX and scI2CL `rna` and `atac`, what the two are called in the
@@ -51,7 +51,8 @@
 #'   `coverage` (how many features of the model were found, their share, and which
 #'   are missing), `renamed` (features whose spelling was matched), `provenance`,
 #'   (`coverage` and `renamed` by modality for scI2CL), and for scDREAMER `batches`: the
-#'   names of those that are `known` and of those that are `new`.
+#'   names of those that are `known` and of those that are `new`. Earlier projections under
+#'   other names stay in force; their records are in the list `projections` beside it.
 #' @inherit runSCALEX references
 #' @seealso [runSCALEX()], [runScDREAMER()], [runSAILERX()] and others fit the reference,
 #'   [transferLabels()] labels the query.
@@ -130,12 +131,33 @@ setMethod("projectCells", "character", function(query, reference, ...) {
     z <- .checkedEmbedding(result$embedding, rownames(study$obs))
     if (verbose) .sayCoverage(result$coverage)
     query <- .putEmbedding(query, z, target, target$assay)
-    .setRecord(query, "projection", c(list(
+    .setProjection(query, c(list(
         name = target$name, coverage = result$coverage,
         renamed = study$renamed,
         provenance = .provenance("project", model@system, settings, study,
             model = .modelId(model), features = length(model@features))
     ), .projectedBatches(result)))
+}
+
+# The latest projection is `projection`; earlier ones under other names, whose
+# embeddings are still there, are `projections`.
+.setProjection <- function(x, record) {
+    known <- .projections(x)
+    others <- known[setdiff(names(known), record$name)]
+    x <- .setRecord(x, "projections", if (length(others)) others)
+    .setRecord(x, "projection", record)
+}
+
+# @return list of records by the name of the embedding, the latest first.
+.projections <- function(x) {
+    records <- .records(x)
+    latest <- records[["projection"]]
+    c(if (!is.null(latest)) setNames(list(latest), latest$name), records[["projections"]])
+}
+
+# The latest one onto this model, or NULL.
+.projectionBy <- function(x, model) {
+    Find(function(record) identical(record$provenance$model, .modelId(model)), .projections(x))
 }
 
 # Which batches the model knew, of a system to which this matters.

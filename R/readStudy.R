@@ -59,12 +59,7 @@ writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
     .checkPath(path, "file")
     kind <- .fileKind(path)
     if (!.isSeurat(x) && !is(x, "SummarizedExperiment")) .refuseClass(x)
-    if (file.exists(path) && !overwrite) {
-        .stopInput(
-            "a new file", sprintf("%s, which exists", .quoted(path)),
-            "choose another, or use overwrite = TRUE"
-        )
-    }
+    .refuseExisting(path, overwrite)
     part <- tempfile(
         ".isthmus-", dirname(path), paste0(".", kind)
     )
@@ -76,12 +71,18 @@ writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
         .core("write", study, list(path = part), verbose)
     }
     if (!file.rename(part, path)) {
-        .stopInput(
-            "a folder that can be written", .quoted(dirname(path)),
-            "check its path and your permissions"
-        )
+        .refuseUnwritable(dirname(path))
     }
     invisible(path)
+}
+
+.refuseExisting <- function(path, overwrite) {
+    if (file.exists(path) && !overwrite) {
+        .stopInput(
+            "a new file", sprintf("%s, which exists", .quoted(path)),
+            "choose another, or use overwrite = TRUE"
+        )
+    }
 }
 
 .fileKind <- function(path) {

@@ -59,8 +59,7 @@
             return(record)
         }
     }
-    projection <- records[["projection"]]
-    if (identical(projection$name, name)) projection else NULL
+    .projections(x)[[name]]
 }
 
 .putReducedDim <- function(x, z, target) {
@@ -185,6 +184,8 @@
     available <- assayNames(x)
     main <- if ("counts" %in% available) "counts" else available[1]
     cells <- .cellKeys(x)
+    .checkNames(cells, "cell")
+    .checkNames(rownames(x), "feature")
     reductions <- list()
     others <- list()
     var <- data.frame(rowData(x), row.names = rownames(x), check.names = FALSE)

@@ -37,7 +37,8 @@
 # --- the object as a study ---------------------------------------------------
 
 # @return list(assays, main, obs, var, reducedDims, altExps) for .callCore, and
-#   `batch` and `labels`: the names of these columns in obs, or NULL.
+#   `batch` and `labels`: the names of these columns in obs, or NULL; `batches` the
+#   values named by cell, where no column of the object has them.
 .asStudy <- function(x, assay = NULL, layer = NULL, values = "counts",
                      batch = NULL, splitIsBatch = FALSE, labels = NULL) {
     .checkCells(x)
@@ -62,7 +63,8 @@
         assays = setNames(list(parts$matrix), parts$main), main = parts$main,
         obs = obs, var = data.frame(row.names = parts$features),
         reducedDims = list(), altExps = list(), batch = batch$name,
-        labels = labels$name, source = parts$source
+        labels = labels$name, source = parts$source,
+        batches = if (!is.null(batch) && !batch$column) setNames(batch$values, parts$cells)
     )
 }
 
@@ -109,7 +111,8 @@
 
 # --- batch and labels --------------------------------------------------------
 
-# @return NULL, or list(name = column name, values = factor along `cells`).
+# @return NULL, or list(name = column name, values = factor along `cells`, column =
+#   whether it is one of the object).
 .resolveBatch <- function(x, batch, cells) {
     resolved <- .alongCells(x, batch, cells, "batch")
     if (!is.null(resolved)) .checkBatchMissing(resolved$values, resolved$name, cells)
@@ -134,11 +137,13 @@
     noun <- sub("s$", "", what)
     if (is.character(given) && length(given) == 1L &&
         (length(cells) != 1L || given %in% colnames(table))) {
-        return(list(name = given, values = .fromColumn(x, table, given, cells, noun)))
+        values <- .fromColumn(x, table, given, cells, noun)
+        return(list(name = given, values = values, column = TRUE))
     }
+    if (is(given, "Rle")) given <- S4Vectors::decode(given)
     list(
         name = paste0(noun, "_values"),
-        values = .fromVector(given, table, cells, .cellKeys(x), noun)
+        values = .fromVector(given, table, cells, .cellKeys(x), noun), column = FALSE
     )
 }
 
@@ -168,9 +173,9 @@
     if (is.null(names(given)) && length(given) == length(keys)) {
         names(given) <- keys
     }
-    # A Seurat 5 assay may hold some of the object's cells only; and names that
-    # are the cells in another order say where each value belongs.
-    if (all(cells %in% names(given)) && all(names(given) %in% keys)) {
+    # Names that are cells say where each value belongs, also where some are of other
+    # cells: a Seurat 5 assay may hold some of the object's only.
+    if (any(names(given) %in% keys)) {
         given <- given[match(cells, names(given))]
     }
     if (length(given) != length(cells)) {
@@ -261,7 +266,7 @@
             R = as.character(getRversion()),
             time = format(Sys.time(), "%Y-%m-%dT%H:%M:%SZ", tz = "UTC"),
             settings = settings, assay = study$main, batch = study$batch,
-            source = study$source, cells = nrow(study$obs)
+            cell_batches = study$batches, source = study$source, cells = nrow(study$obs)
         ),
         list(...)
     )

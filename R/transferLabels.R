@@ -11,8 +11,8 @@
 #'   [IsthmusModel-class] or the folder of a saved model, with `labels` as a
 #'   vector.
 #' @param labels the labels of the reference cells: the name of a column of its
-#'   cell data, or a vector named by the reference cells. Cells with `NA` do not
-#'   vote.
+#'   cell data, or a vector named by the reference cells or in their order. Cells with
+#'   `NA` do not vote.
 #' @param k number of reference neighbours that vote.
 #' @param ... further settings by the names of the Python method
 #'   `transfer_labels`, for example `unknown_below`; of a model of GLUE `modality`, the
@@ -28,7 +28,7 @@
 #' without one is embedded here in the same way, and `batch`, `assay` and `values`
 #' say how. The reference may have been sorted or subset
 #' since the fit; its labels are matched by cell name, and reference cells that
-#' are no longer there do not vote.
+#' are no longer there do not vote. So its cells must have had names when it was fitted.
 #'
 #' @return the query given, with two columns added to its cell data:
 #'   `scalex_label` (character) and `scalex_confidence` (between 0 and 1), or those of
@@ -174,11 +174,11 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
 
 # @return character named by cells.
 .labelsByCell <- function(reference, model, labels) {
-    holder <- .isSeurat(reference) || is(reference, "SummarizedExperiment")
+    holder <- .isShared(reference)
     isColumn <- is.character(labels) && length(labels) == 1L &&
         is.null(names(labels))
     if (isColumn && holder) {
-        return(.labelColumn(reference, labels))
+        return(.namedLabels(reference, labels))
     }
     if (isColumn && length(model@cells) != 1L) {
         .stopInput(
@@ -192,6 +192,11 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
     if (!is.null(names(labels))) {
         return(values)
     }
+    # Cells of an object that was sorted since the fit are in the object's order.
+    if (holder && length(values) == .cellCount(reference)) {
+        .checkReferenceNames(reference)
+        return(setNames(values, .cellKeys(reference)))
+    }
     if (length(values) != length(model@cells)) {
         .stopInput(
             sprintf("%d labels, one for each reference cell", length(model@cells)),
@@ -200,6 +205,16 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
         )
     }
     setNames(values, model@cells)
+}
+
+# Numbers in place of names would be others once the object was sorted or subset.
+.checkReferenceNames <- function(reference) {
+    .checkCellNames(reference, "the reference", "name its cells before the fit, colnames(x) <- barcodes")
+}
+
+.namedLabels <- function(reference, column) {
+    .checkReferenceNames(reference)
+    .labelColumn(reference, column)
 }
 
 .labelColumn <- function(reference, column) {
@@ -229,7 +244,7 @@ setMethod("transferLabels", "character", function(query, reference, ...) {
 
 # Columns that isthmus made: by transfer or prediction, or by a fit with labels.
 .ownColumns <- function(x) {
-    unlist(lapply(.records(x), function(record) {
+    unlist(lapply(c(.records(x), .projections(x)), function(record) {
         if (is(record, "IsthmusModel")) record@provenance$columns else record[["columns"]]
     }))
 }

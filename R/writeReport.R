@@ -18,7 +18,7 @@
 #'   whose means in the query are shown. `NULL` takes the genes that mark the
 #'   labels in the reference.
 #' @param batch the batches of the reference, as they were given to the fit;
-#'   `NULL` takes the column that was named there.
+#'   `NULL` takes these.
 #' @param name which model, where the reference holds several: the name of its
 #'   embedding.
 #' @param query_values what the query's assay holds, as `values` in
@@ -76,12 +76,7 @@ writeReport <- function(
     if (tolower(tools::file_ext(file)) != "html") {
         .stopInput("a file that ends in .html", .quoted(basename(file)), "name it report.html, for example")
     }
-    if (file.exists(file) && !overwrite) {
-        .stopInput(
-            "a new file", sprintf("%s, which exists", .quoted(file)),
-            "choose another, or use overwrite = TRUE"
-        )
-    }
+    .refuseExisting(file, overwrite)
 }
 
 # The page compares batches of one feature set before and after.
@@ -100,7 +95,7 @@ writeReport <- function(
 # @return list(study, z, values, batch, label): along the cells of the study.
 .reportReference <- function(x, model, name, labels, batch) {
     made <- model@provenance
-    if (is.null(batch) && !is.null(made$batch) && made$batch %in% colnames(.cellData(x))) batch <- made$batch
+    if (is.null(batch)) batch <- .batchesMade(x, made)
     study <- .placedStudy(x, model, name, made$assay, NULL, batch)
     cells <- rownames(study$obs)
     label <- if (!is.null(labels)) .labelColumn(x, labels)[cells]
@@ -113,7 +108,7 @@ writeReport <- function(
 
 # @return list(study, z, values, label, confidence, truth, coverage).
 .reportQuery <- function(x, model, labels, values) {
-    projection <- .records(x)[["projection"]]
+    projection <- .projectionBy(x, model)
     if (is.null(projection)) {
         .stopInput(
             "a query that was projected onto the reference", "cells without a projection",

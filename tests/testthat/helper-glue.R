@@ -83,7 +83,7 @@ glueAlt <- function() {
 mockGlue <- function(verb, study, params) {
     switch(verb,
         fit_glue = mockFitGlue(study, params),
-        links = list(links = mockLinks(readRDS(file.path(params$folder, "model.rds"))$features, params)),
+        links = list(links = mockLinks(mockGlueModel(params)$features, params)),
         project = list(
             embedding = mockSums(study, mockGlueModel(params)$n_latent),
             coverage = list(n_reference = 5, n_found = 5, missing = character())
@@ -93,7 +93,7 @@ mockGlue <- function(verb, study, params) {
         impute = list(
             features = c("gene1", "gene2"), values = rbind(study$reducedDims$embedding[, 1], 2)
         ),
-        info = readRDS(file.path(params$folder, "model.rds")),
+        info = mockGlueModel(params),
         genes = list(genes = data.frame(
             chrom = "chr1", chromStart = 0, chromEnd = 10, strand = "+", gene_name = basename(params$path)
         )),
@@ -103,7 +103,7 @@ mockGlue <- function(verb, study, params) {
 
 mockSums <- function(study, n) outer(unname(Matrix::colSums(studyMatrix(study))), seq_len(n))
 
-mockGlueModel <- function(params) readRDS(file.path(params$folder, "model.rds"))
+mockGlueModel <- function(params) readRDS(file.path(params$folder, "arrays.safetensors"))
 
 # The label of the reference cell whose number is the query's, and its rank in the source.
 mockVotes <- function(study, params) {
@@ -131,7 +131,7 @@ mockFitGlue <- function(bundle, params) {
         labels = mockTaught(bundle, params$labels_key)
     )
     dir.create(params$folder)
-    saveRDS(described, file.path(params$folder, "model.rds"))
+    saveRDS(described, file.path(params$folder, "arrays.safetensors"))
     writeLines("{}", file.path(params$folder, "manifest.json"))
     result <- c(list(embeddings = z, feature_embedding = outer(nchar(features), seq_len(n))), described)
     if (!length(described$labels)) {

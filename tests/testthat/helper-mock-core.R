@@ -61,7 +61,7 @@ mockFit <- function(study, params) {
     message("epoch 1: loss 1.0")
     features <- sort(head(rownames(study$var), params$n_features))
     folder <- params$folder
-    dir.create(file.path(folder, "parts"), recursive = TRUE)
+    dir.create(folder, recursive = TRUE)
     taught <- if (!is.null(params$labels_key)) study$obs[[params$labels_key]]
     model <- list(
         manifest = list(system = params$system, id = mockId(study, features)),
@@ -70,7 +70,7 @@ mockFit <- function(study, params) {
         batches = if (!is.null(params$batch_key)) levels(study$obs[[params$batch_key]]),
         labels = levels(taught), n_latent = params$n_latent
     )
-    saveRDS(model, file.path(folder, "parts", "model.rds"))
+    saveRDS(model, file.path(folder, "arrays.safetensors"))
     writeLines("{}", file.path(folder, "manifest.json"))
     result <- c(list(embedding = mockEmbedding(study, features, params$n_latent)), model)
     if (is.null(taught)) result else c(result, mockTypes(taught))
@@ -86,9 +86,9 @@ mockTypes <- function(taught) {
 }
 
 mockInfo <- function(folder) {
-    path <- file.path(folder, "parts", "model.rds")
+    path <- file.path(folder, "arrays.safetensors")
     if (!file.exists(path)) {
-        isthmus:::.stopInput("a saved model", "a folder without parts/model.rds", "save it again")
+        isthmus:::.stopInput("a saved model", "a folder without arrays.safetensors", "save it again")
     }
     readRDS(path)
 }
@@ -140,6 +140,7 @@ mockImpute <- function(study, params) {
     if (is.null(z)) z <- mockEmbedding(study, model$features, model$n_latent)
     values <- outer(match(features, model$features), unname(z[, 1]))
     if (!is.null(params$file)) {
+        unlink(params$file)
         rhdf5::h5createFile(params$file)
         rhdf5::h5write(values, params$file, "values")
         return(list(file = params$file, dataset = "values", features = features))

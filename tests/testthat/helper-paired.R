@@ -77,8 +77,8 @@ mockFitPaired <- function(studies, params) {
         cells = c(names(numbers[!is.na(numbers)]), names(more)),
         sizes = list(rna = nrow(studies$rna$obs), atac = nrow(studies$atac$obs) + length(more))
     )
-    dir.create(file.path(params$folder, "parts"), recursive = TRUE)
-    saveRDS(model, file.path(params$folder, "parts", "model.rds"))
+    dir.create(params$folder, recursive = TRUE)
+    saveRDS(model, file.path(params$folder, "arrays.safetensors"))
     writeLines("{}", file.path(params$folder, "manifest.json"))
     measured <- if (system == "sci2cl") list(measured = mockMeasured(studies))
     c(list(embeddings = mockPairedRows(studies, c(numbers, more), params$n_latent)), measured, model)

@@ -43,6 +43,12 @@ test_that("an embedding that knows the labels is said to", {
     localCore(core = mockPaired)
     x <- paired(runScI2CL, glueAlt(), labels = "cell_type")
     expect_warning(checked(x), "fitted with the labels \"cell_type\"")
+    # Several embeddings of one model have names of their own.
+    localCore(core = function(verb, study, params) {
+        if (verb == "check_labels") mockCheck(study, params) else mockGlue(verb, study, params)
+    })
+    x <- glued(glueAlt(), assays = c(rna = "main", atac = "ATAC"), labels = c(rna = "cell_type"))
+    expect_warning(checked(x, embedding = "GLUE_atac"), "fitted with the labels \"cell_type\"")
 })
 
 test_that("what cannot be checked is refused before anything runs", {

@@ -104,6 +104,17 @@ test_that("a saved and loaded model projects, predicts and transfers as the obje
     expect_identical(again$scdreamer_label, reference$scdreamer_label)
 })
 
+test_that("batches that were a vector weigh the labels as in the fit", {
+    skip_if_no_core()
+    x <- halfLabelled()
+    batch <- x$batch
+    x$batch <- NULL
+    y <- dreamQuickly(x, batch = batch, labels = "known", max_steps = 40)
+    again <- predictLabels(y[, rev(colnames(y))], y, verbose = FALSE)
+    expect_identical(rev(again$scdreamer_label), y$scdreamer_label)
+    expect_equal(rev(again$scdreamer_confidence), y$scdreamer_confidence, tolerance = 1e-5)
+})
+
 test_that("values are imputed as the average batch or as one", {
     skip_if_no_core()
     x <- halfLabelled()

@@ -111,6 +111,46 @@ test_that("the model serves new cells, labels and the other modality, and other 
     expect_true(all(values >= 0 & is.finite(values)))
 })
 
+test_that("the embedding in the object is used, whatever became of its values", {
+    skip_if_no_core()
+    skip_if_not_installed("MultiAssayExperiment")
+    atac <- fitted()[["atac"]]
+    turned <- atac
+    SingleCellExperiment::reducedDim(turned, "GLUE")[] <- latent(atac)[rev(seq_len(ncol(atac))), ]
+    asked <- function(x) transferLabels(x, fitted(), verbose = FALSE)
+    for (transport in transports) {
+        local_transport(transport)
+        all <- asked(atac)
+        some <- asked(atac[1:90, ])
+        expect_identical(some$glue_label, all$glue_label)
+        expect_identical(some$glue_confidence, all$glue_confidence)
+        expect_identical(asked(turned)$glue_confidence, rev(all$glue_confidence))
+    }
+})
+
+test_that("one object with both modalities is labelled and imputed by the embedding of either", {
+    skip_if_no_core()
+    local_transport("inprocess")
+    taught <- function(...) briefly(..., labels = c(rna = "cell_type"), n_models = 0)
+    ranges <- SummarizedExperiment::rowRanges(simulatedPair()[["rna"]])
+    objects <- list(
+        taught(pairAlt(), assays = c(rna = "main", atac = "ATAC")),
+        taught(pairSeurat(), assays = c(rna = "RNA", atac = "peaks"), genes = ranges)
+    )
+    for (x in objects) {
+        y <- predictLabels(x, x, modality = "atac", name = "again", verbose = FALSE)
+        expect_identical(y$again_label, y$glue_atac_label)
+        expect_equal(y$again_confidence, y$glue_atac_confidence, tolerance = 1e-5)
+        # Slow and obvious: the nearest RNA profile of each ATAC profile.
+        apart <- as.matrix(dist(rbind(latent(x, "GLUE_atac"), latent(x, "GLUE_rna"))))[1:90, 91:180]
+        y <- transferLabels(y, y, modality = "atac", k = 1, unknown_below = 0, verbose = FALSE)
+        expect_identical(unname(y$glue_label), as.character(unname(x$cell_type))[apply(apart, 1, which.min)])
+        y <- imputeAssay(y, modality = "atac", features = rownames(pairAlt())[1:2], verbose = FALSE)
+        made <- if (is(y, "SingleCellExperiment")) SingleCellExperiment::altExp(y, "GLUE") else y[["GLUE"]]
+        expect_identical(dim(made), c(2L, 90L))
+    }
+})
+
 # What a saved model says of cells in a file, without the bridge.
 saidByPython <- function(folder, path, modality) {
     isthmus:::.pythonSession()

@@ -32,6 +32,13 @@ test_that("links reach from the middle of the peak to the transcription start", 
     }
 })
 
+test_that("links are in the order of the core, also where many have the same q value", {
+    table <- mockLinks(rownames(glueAtac()), list())[1:7, ]
+    table$qvalue <- 0.5
+    expect_true(is.unsorted(-table$score))
+    expect_identical(isthmus:::.linkRanges(table)$pvalue, table$pvalue)
+})
+
 test_that("any object of the fit, its model, and the folder give the same links", {
     localCore(core = mockGlue)
     done <- glued(glueList())

@@ -47,6 +47,38 @@ test_that("a folder with other files is never replaced", {
     expect_no_error(saveModel(x, other, overwrite = TRUE))
 })
 
+test_that("a model is replaced as a whole, and what lies beside it never", {
+    localCore()
+    model <- isthmusModel(fitted(smallSCE()))
+    other <- isthmusModel(fitted(smallSCE(seed = 2L)))
+    folder <- file.path(withr::local_tempdir(), "model")
+    saveModel(model, folder)
+    notes <- file.path(folder, "notes.txt")
+    writeLines("precious", notes)
+    expect_error(saveModel(other, folder, overwrite = TRUE), "notes.txt", class = "isthmus_input_error")
+    expect_identical(readLines(notes), "precious")
+    expect_identical(loadModel(folder)@archive, model@archive)
+    unlink(notes)
+    saveModel(other, folder, overwrite = TRUE)
+    expect_identical(loadModel(folder)@archive, other@archive)
+    # A file that cannot be written: its name is too long.
+    broken <- model
+    broken@archive[[strrep("a", 300)]] <- raw(1)
+    expect_error(suppressWarnings(saveModel(broken, folder, overwrite = TRUE)))
+    expect_identical(loadModel(folder)@archive, other@archive)
+    expect_identical(list.files(dirname(folder), all.files = TRUE, no.. = TRUE), "model")
+})
+
+test_that("~ is the home folder wherever Python gets a path", {
+    log <- localCore(core = function(verb, study, params) stop("asked"))
+    home <- path.expand("~/no-such-isthmus")
+    expect_error(fitted(smallSCE(), model_dir = "~/no-such-isthmus"), "asked")
+    expect_identical(lastCall(log)$params$folder, home)
+    expect_identical(isthmus:::.settings(checkpoint = "~/no-such-isthmus")$checkpoint, home)
+    output <- capture.output(installIsthmus("~/no-such-isthmus", dry_run = TRUE))
+    expect_true(all(grepl(home, output[1:2], fixed = TRUE)))
+})
+
 test_that("a large model stays in its folder and says where", {
     localCore()
     home <- withr::local_tempdir()

@@ -38,6 +38,30 @@ test_that("an object, its model, a folder and a path are the same, projected or 
     expect_length(lastCall(log)$study$assays, 1L)
 })
 
+test_that("batches that no column holds are remembered by cell", {
+    log <- localCore()
+    for (x in bothObjects()) {
+        donor <- unname(as.character(x$donor))
+        # A column of this name is another matter.
+        x$batch_values <- "none"
+        reference <- suppressMessages(runScDREAMER(
+            x, batch = donor, labels = "cell_type", n_features = 20, n_latent = 3
+        ))
+        predicted(reference[, 60:11], reference)
+        expect_identical(as.character(lastCall(log)$study$obs$batch), donor[60:11])
+        query <- suppressMessages(projectCells(x, isthmusModel(reference), batch = rev(donor)))
+        predicted(query, reference)
+        expect_identical(as.character(lastCall(log)$study$obs$batch), rev(donor))
+    }
+    lost <- suppressMessages(runScDREAMER(
+        smallSCE(), batch = donor, labels = "cell_type", n_features = 20, n_latent = 3
+    ))
+    SingleCellExperiment::reducedDim(lost, "SCDREAMER") <- NULL
+    predicted(lost, lost)
+    sent <- lastCall(log)
+    expect_identical(as.character(sent$study$obs[[sent$params$batch_key]]), donor)
+})
+
 test_that("columns of several names are all known as ours", {
     localCore()
     reference <- supervised()

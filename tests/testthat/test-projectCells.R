@@ -88,6 +88,30 @@ test_that("a fit under the name of a projection replaces its record", {
     expect_null(isthmus:::.records(fitted(query))$projection)
 })
 
+test_that("a projection onto a second model leaves the first in force", {
+    log <- localCore()
+    first <- fitted(smallSCE())
+    second <- suppressMessages(runScDREAMER(smallSCE(seed = 3L), n_features = 20, n_latent = 2))
+    for (query in bothObjects(seed = 2L)) {
+        y <- projected(projected(query, first), second)
+        records <- isthmus:::.records(y)
+        expect_identical(tolower(records$projection$name), "scdreamer")
+        expect_identical(tolower(names(records$projections)), "scalex")
+        for (reference in list(first, second)) {
+            transferLabels(y, reference, verbose = FALSE)
+            expect_length(lastCall(log)$study$assays, 0L)
+            z <- lastCall(log)$study$reducedDims$embedding
+            expect_identical(ncol(z), isthmusModel(reference)@provenance$settings$n_latent)
+        }
+        z <- projected(y, first)
+        expect_identical(tolower(names(isthmus:::.projections(z))), c("scalex", "scdreamer"))
+        expect_identical(embeddingOf(z), embeddingOf(y))
+        # A fit takes the place of the projection of its name alone.
+        z <- isthmus:::.projections(fitted(y))
+        expect_identical(tolower(names(z)), "scdreamer")
+    }
+})
+
 test_that("a query without a model to go by is refused", {
     localCore()
     reference <- fitted(smallSCE())

@@ -48,6 +48,41 @@ test_that("a batch may be a column, a vector, or a vector named by the cells", {
     }
 })
 
+test_that("where one name is a cell, all of them are names", {
+    for (x in bothObjects()) {
+        donor <- setNames(as.character(x$donor), colnames(x))
+        foreign <- rev(donor)
+        names(foreign)[1] <- "elsewhere"
+        study <- asStudy(x, batch = c(rev(donor), elsewhere = "c"), labels = foreign)
+        expect_identical(as.character(study$obs$batch_values), unname(donor))
+        expect_identical(as.character(study$obs$label_values), c(unname(donor)[-60], NA))
+        expect_error(
+            asStudy(x, batch = foreign), "NA for 1 of 60 cells: cell60", class = "isthmus_input_error"
+        )
+        numbered <- setNames(donor, paste0("row", 1:60))
+        expect_identical(as.character(asStudy(x, batch = numbered)$obs$batch_values), unname(donor))
+    }
+})
+
+test_that("batches may be compressed as Bioconductor does", {
+    x <- smallSCE()
+    expected <- asStudy(x, batch = x$donor)$obs
+    expect_identical(asStudy(x, batch = S4Vectors::Rle(x$donor))$obs, expected)
+})
+
+test_that("cell names that occur twice are refused in the same words by every verb", {
+    localCore()
+    x <- suppressMessages(runSCALEX(smallSCE(), batch = "donor", n_features = 20, n_latent = 3))
+    twice <- BiocGenerics::cbind(x, x)
+    path <- withr::local_tempfile(fileext = ".h5ad")
+    for (verb in list(
+        function() transferLabels(twice, x), function() imputeAssay(twice),
+        function() checkLabels(twice), function() writeStudy(twice, path)
+    )) {
+        expect_error(verb(), "cell names that are unique", class = "isthmus_input_error")
+    }
+})
+
 test_that("levels without cells are no batches", {
     x <- smallSCE()
     x$donor <- factor(x$donor, levels = c("none", "b", "a"))

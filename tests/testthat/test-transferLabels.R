@@ -40,6 +40,37 @@ test_that("labels may be a vector: named in any order, or along the reference", 
     expect_identical(labelled(x, model, factors)$scalex_label, unname(named))
 })
 
+test_that("labels without names are in the order of the reference that is given", {
+    localCore()
+    reference <- fitted(smallSCE())
+    types <- reference$cell_type
+    turned <- labelled(smallSCE(), reference[, 60:1], rev(types))
+    expect_identical(turned$scalex_label, types)
+    some <- labelled(smallSCE(), reference[, 40:11], types[40:11])
+    expect_identical(some$scalex_label[11:40], types[11:40])
+    expect_identical(unique(some$scalex_label[-(11:40)]), "unknown")
+})
+
+test_that("a reference without cell names cannot be matched, and numbers are no names", {
+    log <- localCore()
+    x <- smallSCE()
+    colnames(x) <- NULL
+    reference <- fitted(x)
+    calls <- length(log$calls)
+    for (labels in list("cell_type", x$cell_type)) {
+        expect_error(
+            labelled(smallSCE(), reference[, 60:1], labels), "before the fit", class = "isthmus_input_error"
+        )
+    }
+    expect_length(log$calls, calls)
+    # Other cells without names are not the reference's, whatever their columns.
+    other <- smallSCE(seed = 2L)
+    colnames(other) <- NULL
+    y <- labelled(other, isthmusModel(reference), x$cell_type)
+    expect_false("batch_key" %in% names(lastCall(log)$params))
+    expect_length(y$scalex_label, 60L)
+})
+
 test_that("the query need not be projected; if it was, its embedding is used", {
     log <- localCore()
     reference <- fitted(smallSCE())

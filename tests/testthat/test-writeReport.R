@@ -88,7 +88,7 @@ test_that("log-normalised values are shown as they are", {
     expect_null(lastCall(log)$params$coverage)
 })
 
-test_that("labels keep the user's order, and batches that were a vector can be given again", {
+test_that("labels keep the user's order, and batches that were a vector are remembered", {
     log <- localCore(core = reportCore)
     x <- smallSCE()
     x$cell_type <- factor(x$cell_type, c("type3", "type1", "type2"))
@@ -98,9 +98,9 @@ test_that("labels keep the user's order, and batches that were a vector can be g
     file <- withr::local_tempfile(fileext = ".html")
     writeReport(reference, file = file, labels = "cell_type")
     expect_identical(levels(lastCall(log)$study$obs$label), c("type3", "type1", "type2"))
-    expect_false("batch" %in% names(lastCall(log)$study$obs))
-    writeReport(reference, file = file, batch = donors, overwrite = TRUE)
     expect_identical(as.character(lastCall(log)$study$obs$batch), donors)
+    writeReport(reference, file = file, batch = rev(donors), overwrite = TRUE)
+    expect_identical(as.character(lastCall(log)$study$obs$batch), rev(donors))
 })
 
 test_that("what cannot be shown is refused before anything runs", {

@@ -192,9 +192,12 @@ def blas_slowdown(size: int = 384) -> float:
     import torch
 
     square = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
-    tensor = torch.from_numpy(square)
-    # the better of a few looks: a neighbour on the machine can slow one of them, a slow library slows all
-    return min(_best(lambda: tensor @ tensor) / _best(lambda: square @ square) for _ in range(4))
+    tensor, threads = torch.from_numpy(square), torch.get_num_threads()
+    torch.set_num_threads(1)  # threads that wait for each other on busy cores tell nothing of the library
+    try:  # the better of a few looks: a neighbour on the machine can slow one of them, a slow library slows all
+        return min(_best(lambda: tensor @ tensor) / _best(lambda: square @ square) for _ in range(4))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _best(product: Callable[[], Any], repeats: int = 5) -> float:

@@ -67,7 +67,7 @@ def labels(
 ) -> dict[str, Any]:
     """Transfer labels of the reference cells (in the model's order) to cells."""
     model = im.load(folder)
-    _adopt(study, model)
+    _adopt(study, model, settings.get("modality"))
     if model.system in PAIRED:
         return labels_paired(model, study, labels, **settings)
     table = model.transfer_labels(study, labels, **settings)
@@ -83,14 +83,14 @@ def predict(study: AnnData, *, folder: str, progress: Say | str = "silent", **se
             f"a model of '{model.system}' without",
             "fit one with labels, or transfer labels from the reference cells",
         )
-    _adopt(study, model)
+    _adopt(study, model, settings.get("modality"))
     return _predicted(model, study, **settings)
 
 
 def impute(study: AnnData | Studies, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
     """Impute values of ``cells``; with ``file`` the values stay there, in dataset ``X`` (cells, features)."""
     model = im.load(folder)
-    _adopt(study, model)
+    _adopt(study, model, settings.get("modality"))
     out = predict_across(model, study, **settings) if model.system == "glue" else model.impute(study, **settings)
     result = {"features": list(out.var_names), "cells": list(out.obs_names)}
     if settings.get("file") is not None:
@@ -183,10 +183,10 @@ def _predicted(model: FittedModel, study: AnnData, **settings: Any) -> dict[str,
     return {"label": [str(name) for name in table.idxmax(axis=1)], "confidence": table.max(axis=1).to_numpy()}
 
 
-def _adopt(study: AnnData | Studies, model: FittedModel) -> None:
-    """Take the embedding that the study brings for this model's own."""
+def _adopt(study: AnnData | Studies, model: FittedModel, modality: str | None = None) -> None:
+    """Take the embedding that the study brings for this model's own, of a modality where it knows several."""
     if not isinstance(study, Mapping) and "embedding" in study.obsm:
         key = model.settings["key_added"]
         study.obsm[f"X_{key}"] = np.asarray(study.obsm["embedding"], dtype=np.float32)
         batches = {"batch_key": "batch"} if "batch" in study.obs else {}
-        study.uns[key] = {"id": model.manifest.id, "projection": batches}
+        study.uns[key] = {"id": model.manifest.id, "modality": modality, "projection": batches}

@@ -109,6 +109,21 @@ def test_values_of_another_modality_are_predicted(studies, fitted):
     assert result["values"].shape == (atac.n_obs, 1)
 
 
+def test_an_embedding_that_comes_with_the_cells_is_used(studies, fitted):
+    straight, turned = (studies["atac"][:, :0].copy() for _ in range(2))  # no values that could be projected
+    straight.obsm["embedding"] = im.load(fitted[1]).latent_of("atac")
+    turned.obsm["embedding"] = straight.obsm["embedding"][::-1]
+    asked = {"folder": fitted[1], "modality": "atac"}
+    votes = {"labels": list(studies["rna"].obs["cell_type"]), "source": "rna", **asked}
+    one, other = (verbs.labels(x.copy(), **votes) for x in (straight, turned))
+    assert other["label"] == one["label"][::-1]
+    np.testing.assert_array_equal(other["confidence"], one["confidence"][::-1])
+    wanted = {"target": "rna", "features": fitted[0]["features"][:2], **asked}
+    one, other = (verbs.impute(x.copy(), **wanted)["values"] for x in (straight, turned))
+    np.testing.assert_array_equal(other, one[::-1])
+    assert np.ptp(one, axis=0).min() > 0
+
+
 def test_genes_of_a_file_are_a_table(tmp_path):
     path = tmp_path / "genes.bed"
     path.write_text("chr1\t10\t20\tA\t0\t-\nchr1\t10\t40\tA\t0\t-\nchr2\t0\t5\tB\t0\t+\n")
