@@ -85,7 +85,7 @@ setMethod("geneActivity", "SummarizedExperiment", function(
     made <- .activity(x, .activityModel(x, model), genes, features, settings,
         list(assay = assay), verbose)
     x <- .putImputedSCE(x, made$values, name)
-    .setRecord(x, "activity", c(list(name = name), made["provenance"]))
+    .setImputed(x, "activity", name, made$provenance)
 })
 
 #' @rdname geneActivity
@@ -101,7 +101,7 @@ setMethod("geneActivity", "ANY", function(
     made <- .activity(x, .activityModel(x, model), genes, features, settings,
         list(assay = assay, layer = layer), verbose)
     x <- .putImputedSeurat(x, made$values, name)
-    x <- .setRecord(x, "activity", c(list(name = name), made["provenance"]))
+    x <- .setImputed(x, "activity", name, made$provenance)
     .logSeurat(x, "geneActivity", .seuratAssayName(x, assay), made$provenance$settings, call)
 })
 

@@ -92,7 +92,7 @@ setMethod("imputeAssay", "SummarizedExperiment", function(
         .settings(...), list(assay = assay, values = values, batch = batch_of), max_memory,
         file, verbose)
     x <- .putImputedSCE(x, made$values, name)
-    .setRecord(x, "imputed", c(list(name = name), made["provenance"]))
+    .setImputed(x, "imputed", name, made$provenance)
 })
 
 #' @rdname imputeAssay
@@ -112,7 +112,7 @@ setMethod("imputeAssay", "ANY", function(
             assay = assay, layer = layer, values = values, batch = batch_of
         ), max_memory, NULL, verbose)
     x <- .putImputedSeurat(x, made$values, name)
-    x <- .setRecord(x, "imputed", c(list(name = name), made["provenance"]))
+    x <- .setImputed(x, "imputed", name, made$provenance)
     .logSeurat(x, "imputeAssay", .seuratAssayName(x, assay),
         made$provenance$settings, call)
 })
@@ -277,14 +277,24 @@ setMethod("imputeAssay", "character", function(x, ...) {
     HDF5Array::HDF5Array(normalizePath(file), dataset)
 }
 
+# What was imputed earlier under other names stays isthmus's own.
+.setImputed <- function(x, record, name, provenance) {
+    names <- union(.imputedBefore(x, record), name)
+    .setRecord(x, record, list(name = name, names = names, provenance = provenance))
+}
+
+.imputedBefore <- function(x, record) {
+    known <- .records(x)[[record]]
+    union(known[["name"]], known[["names"]])
+}
+
 # --- free places -------------------------------------------------------------
 
 # A name that the user gave is checked before a model is sought, the usual one after.
 # @param record the record of what may be replaced under its own name.
-
 .checkImputedSCE <- function(x, name, record = "imputed") {
     taken <- any(name %in% c(assayNames(x), altExpNames(x)))
-    if (taken && !identical(.records(x)[[record]][["name"]], name)) {
+    if (taken && !name %in% .imputedBefore(x, record)) {
         .refuseTaken("imputed assay", name, "choose another with name =")
     }
 }
@@ -292,7 +302,7 @@ setMethod("imputeAssay", "character", function(x, ...) {
 .checkImputedSeurat <- function(x, name, record = "imputed") {
     .needSeuratObject()
     taken <- any(name %in% c(.seuratNames(x), names(slot(x, "meta.data"))))
-    if (taken && !identical(.records(x)[[record]][["name"]], name)) {
+    if (taken && !name %in% .imputedBefore(x, record)) {
         .refuseTaken("imputed assay", name, "choose another with name =")
     }
 }

@@ -75,6 +75,8 @@
 
 # @param values matrix, features x cells, with dimnames.
 .putImputedSCE <- function(x, values, name) {
+    if (name %in% altExpNames(x)) altExp(x, name) <- NULL
+    if (name %in% assayNames(x)) assay(x, name) <- NULL
     if (identical(rownames(values), rownames(x))) {
         dimnames(values) <- list(rownames(x), colnames(x))
         assay(x, name) <- values

@@ -29,6 +29,24 @@ test_that("some features go to an alternative experiment, all of them to an assa
     expectUntouched(all, x)
 })
 
+test_that("a place is taken anew by the same name, and by earlier ones", {
+    localCore()
+    places <- function(x) {
+        assays <- setdiff(SummarizedExperiment::assayNames(x), c("counts", "logcounts"))
+        sort(c(SingleCellExperiment::altExpNames(x), assays))
+    }
+    x <- fitted(smallSCE(), n_features = 50)
+    x <- imputeAssay(x, name = "A", features = c("gene1", "gene2"), verbose = FALSE)
+    expect_identical(SingleCellExperiment::altExpNames(x), "A")
+    x <- imputeAssay(x, name = "B", verbose = FALSE)
+    x <- imputeAssay(x, name = "A", verbose = FALSE)
+    expect_identical(SingleCellExperiment::altExpNames(x), character())
+    expect_identical(places(x), c("A", "B"))
+    x <- imputeAssay(x, name = "B", features = "gene3", verbose = FALSE)
+    expect_identical(SingleCellExperiment::altExpNames(x), "B")
+    expect_identical(places(x), c("A", "B"))
+})
+
 test_that("Seurat gets an assay of its own and keeps its default", {
     localCore()
     x <- smallSeurat()
