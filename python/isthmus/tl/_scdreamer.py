@@ -137,8 +137,10 @@ class Scdreamer(SingleModality, Classifying):
                 "fit with batch_dropout above 0, which trains the batch-free encoder beside",
             )
         if new and self.settings["batch_dropout"] < 1:
-            what = f"Batches {shorten(new)} are new to the model" if named else "The query's batch is not known"
-            warnings.warn(f"{what}: their cells were embedded by the batch-free encoder.", stacklevel=4)
+            whose = "The query's batch is not known: its"
+            if named:
+                whose = f"Batches {shorten(new)} are new to the model: their"
+            warnings.warn(f"{whose} cells were embedded by the batch-free encoder.", stacklevel=4)
         return np.where(code < 0, len(self.batches), code)[study.batch], known, new
 
     def _probabilities(self, adata: AnnData, z: np.ndarray, key: str) -> np.ndarray:
