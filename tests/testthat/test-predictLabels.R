@@ -47,8 +47,10 @@ test_that("batches that no column holds are remembered by cell", {
         reference <- suppressMessages(runScDREAMER(
             x, batch = donor, labels = "cell_type", n_features = 20, n_latent = 3
         ))
-        predicted(reference[, 60:11], reference)
-        expect_identical(as.character(lastCall(log)$study$obs$batch), donor[60:11])
+        some <- reference[, 60:11] # of a Seurat 5 object in the order of the whole
+        predicted(some, reference)
+        expected <- donor[match(colnames(some), colnames(x))]
+        expect_identical(as.character(lastCall(log)$study$obs$batch), expected)
         query <- suppressMessages(projectCells(x, isthmusModel(reference), batch = rev(donor)))
         predicted(query, reference)
         expect_identical(as.character(lastCall(log)$study$obs$batch), rev(donor))
