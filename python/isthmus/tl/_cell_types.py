@@ -18,6 +18,11 @@ def known_labels(adata: AnnData, labels_key: str) -> pd.Series:
     column = obs_column(
         adata, labels_key, "a column of obs with the cell types", "name one of these columns, or leave the labels out"
     )
+    return without_missing(column)
+
+
+def without_missing(column: pd.Series) -> pd.Series:
+    """The column, with NaN in place of words that say that the type is not known."""
     return column.where(~column.astype(str).isin(MISSING))
 
 

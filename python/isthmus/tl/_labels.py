@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from isthmus._errors import InputError
-from isthmus.tl._cell_types import MISSING
+from isthmus.tl._cell_types import without_missing
 
 UNKNOWN = "unknown"
 
@@ -84,8 +84,7 @@ def align_labels(labels: pd.Series | Sequence, cells: pd.Index) -> pd.Series:
             f"{len(labels)} labels",
             "give the labels in the order of the reference cells, or as a Series named by cell",
         )
-    out = pd.Series(np.asarray(labels, dtype=object), index=cells)
-    out = out.where(out.notna() & ~out.astype(str).isin(MISSING))
+    out = without_missing(pd.Series(np.asarray(labels, dtype=object), index=cells))
     if out.isna().all():
         raise InputError(
             "labels of reference cells", "none that is not missing", "name the column that holds the labels"
