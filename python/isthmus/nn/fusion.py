@@ -113,8 +113,24 @@ class Whitening(nn.Module):
             axes = (axes / deviation) @ turn
             deviation = ((z - mean) @ axes).std(dim=0).clamp(min=LEAST_DEVIATION)
         axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()  # no direction by chance
-        matrix = axes / deviation * rho.clamp(max(least, LEAST_WEIGHT), 1.0)
         self.mean.copy_(mean)
+        self._take(axes / deviation * rho.clamp(max(least, LEAST_WEIGHT), 1.0))
+
+    def hold_back(self, directions: Tensor, weight: Tensor) -> None:
+        """Shrink whitened cells along some directions.
+
+        Parameters
+        ----------
+        directions
+            (latent, directions) orthonormal.
+        weight
+            (directions,) what the deviation along each is multiplied by, within 0..1.
+        """
+        a = directions.double()
+        less = torch.eye(len(a), dtype=a.dtype) - a * (1.0 - weight.double().clamp(min=LEAST_WEIGHT)) @ a.T
+        self._take(self.matrix.double() @ less)
+
+    def _take(self, matrix: Tensor) -> None:
         self.matrix.copy_(matrix)
         self.inverse.copy_(torch.linalg.inv(matrix))
 

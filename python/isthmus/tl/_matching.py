@@ -14,21 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from isthmus.data import Prepared
 from isthmus.models import SCALEX
 from isthmus.nn import Moments
+from isthmus.tl._groups import ROUNDS, group_cells
 from isthmus.tl._inference import encode, moments_of_groups
 
-CELLS_A_GROUP = 100  # so that a group holds cells of most batches
-GROUPS = (8, 50)  # groups of similar cells: least and most
-ROUNDS = 3  # of grouping and shifting in turn
 FEW_CELLS = 5.0  # of a batch in a group: half as much is made of them as of many
 SHARPNESS = 10.0  # precision of a cell's membership over that of its group: nearly the nearest one, without a jump
 PSEUDO_CELLS = 16.0  # cells' worth of trust in no shift at all
-CELLS_TO_GROUP = 50_000  # centres are found from so many cells at the most
 
 
 @dataclass(frozen=True)
@@ -103,10 +99,8 @@ def match(model: SCALEX, anchors: Anchors, prepared: Prepared, batch: np.ndarray
 
 def _centres(z: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
     """Centres of groups of similar cells, (groups, latent), and the variance around them."""
-    n_groups = min(int(np.clip(len(z) // CELLS_A_GROUP, *GROUPS)), len(z))
-    some = np.random.default_rng(seed).permutation(len(z))[:CELLS_TO_GROUP]
-    means = KMeans(n_groups, n_init=4, random_state=seed).fit(z[np.sort(some)])
-    return means.cluster_centers_.astype(np.float32), max(float(means.inertia_) / (len(some) * z.shape[1]), 1e-12)
+    means, n_cells = group_cells(z, seed)
+    return means.cluster_centers_.astype(np.float32), max(float(means.inertia_) / (n_cells * z.shape[1]), 1e-12)
 
 
 def _mean_over_batches(cells: Moments, count: Tensor) -> Tensor:

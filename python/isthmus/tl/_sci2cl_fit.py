@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from isthmus.data import Pca, Pipeline, Prepared, SparseLoader, Study, split_val
 from isthmus.data.joint import JointLoader
 from isthmus.data.reductions import leading, tf_idf
 from isthmus.models.sci2cl import SCI2CL, Weights
+from isthmus.nn.fusion import Whitening
+from isthmus.tl._groups import ROUNDS, batch_directions, group_cells
 from isthmus.tl._inference import CELLS_AT_ONCE, fill_of
 from isthmus.tl._paired import MODALITIES, Paired
 from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, one_history, planned_steps
@@ -190,13 +192,14 @@ def embed_rows(network: SCI2CL, prepared: Mapping[str, Prepared], rows: np.ndarr
     return np.concatenate(out)
 
 
-def settle(network: SCI2CL, prepared: Mapping[str, Prepared], rows: np.ndarray, least: float, seed: int) -> None:
+def settle(network: SCI2CL, prepared: Mapping[str, Prepared], paired: Paired, least: float, seed: int) -> None:
     """Scale the embedding for good: equal variance in each direction, less where halves of a cell do not agree.
 
     Learned from the cells with both modalities. Each entry of what the encoders see falls to one of two halves by lot,
-    and is doubled there.
+    and is doubled there. What is left of batches would count as much as any direction; it is then scaled by the share
+    of the variance within groups of similar cells that is not the batches'.
     """
-    both, rng = rows[(rows >= 0).all(axis=1)], np.random.default_rng(seed)
+    both, rng = paired.rows[paired.both], np.random.default_rng(seed)
     halves: tuple[dict[str, Prepared], dict[str, Prepared]] = ({}, {})
     for m, part in prepared.items():
         first = rng.random(part.x.nnz) < 0.5
@@ -205,3 +208,22 @@ def settle(network: SCI2CL, prepared: Mapping[str, Prepared], rows: np.ndarray, 
             half[m] = replace(part, x=sp.csr_matrix((data, part.x.indices, part.x.indptr), shape=part.x.shape))
     z, one, two = (torch.from_numpy(embed_rows(network, p, both)) for p in (prepared, *halves))
     network.whitening.settle(z, (one, two), least)
+    batches = [paired.studies[m].batch[both[:, i]] for i, m in enumerate(MODALITIES)]
+    if any(len(study.batches) > 1 for study in paired.studies.values()):
+        hold_back_batches(network.whitening, z, batches, seed)
+
+
+def hold_back_batches(whitening: Whitening, z: torch.Tensor, batches: Sequence[np.ndarray], seed: int) -> None:
+    """Shrink directions by what batches explain of them within groups of similar cells, which are then sought anew.
+
+    Parameters
+    ----------
+    whitening
+        Settled on the cells ``z``, (cells, latent); it is changed.
+    batches
+        Codes, (cells,) each, of one factor or more.
+    """
+    for _ in range(ROUNDS):
+        scaled = whitening(z).numpy()
+        directions, share = batch_directions(scaled, group_cells(scaled, seed)[0].predict(scaled), batches)
+        whitening.hold_back(torch.from_numpy(directions), torch.from_numpy(1.0 - share))

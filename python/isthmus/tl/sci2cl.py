@@ -241,7 +241,7 @@ def fit(
     start(network, prepared, settings.start, settings.seed)
     history = run(network, prepared, paired, label, settings, progress=progress, checkpoint=checkpoint)
     if settings.whiten:
-        settle(network, parts, paired.rows, settings.least_agreement, settings.seed)
+        settle(network, parts, paired, settings.least_agreement, settings.seed)
     latent = embed_rows(network, parts, paired.rows)
     return Sci2cl(
         manifest=new_manifest("sci2cl", asdict(settings), facts, latent), network=network, inputs=inputs,

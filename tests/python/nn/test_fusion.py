@@ -70,6 +70,21 @@ def test_a_direction_without_variance_stays_finite(generator):
     close(block(torch.ones(4, 5)), torch.zeros(4, 5))
 
 
+def test_a_direction_is_held_back_and_the_others_are_not(generator):
+    z = torch.randn(300, 5, generator=generator) @ torch.randn(5, 5, generator=generator) + 3.0
+    block = Whitening(5)
+    block.settle(z)
+    before = block(z)
+    both, rest = torch.linalg.qr(torch.randn(5, 5, generator=generator))[0].split([2, 3], dim=1)
+    block.hold_back(both, torch.tensor([0.25, 0.0]))
+    close(block(z) @ rest, before @ rest, atol=1e-3, rtol=1e-3)
+    close(block(z) @ both, before @ both * torch.tensor([0.25, 0.01]), atol=1e-3, rtol=1e-3)
+    close(block.undo(block(z)), z, atol=1e-2, rtol=1e-3)
+    held = block(z)
+    block.hold_back(torch.empty(5, 0), torch.empty(0))
+    close(block(z), held)
+
+
 def test_directions_that_halves_do_not_agree_on_count_less(generator):
     """Two signals, one of them small, and three directions of noise: the noise is held back, the small signal not."""
     scale = torch.tensor([3.0, 0.3, 1.0, 1.0, 1.0])

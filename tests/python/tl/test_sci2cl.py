@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import isthmus as im
+from isthmus.tl._groups import batch_directions
 
 QUICK = {
     "max_steps": 12, "n_genes": 90, "n_peaks": 200, "n_hidden": 16, "n_latent": 8, "batch_size": 32, "n_anchors": 6,
@@ -59,8 +60,8 @@ def test_what_is_written_can_go_into_a_file(data, tmp_path):
     data["rna"].write_h5ad(tmp_path / "rna.h5ad")
 
 
-def test_no_direction_of_the_embedding_has_more_than_unit_variance(model):
-    variance = model.latent.var(axis=0)
+def test_no_direction_of_the_embedding_has_more_than_unit_variance(data):
+    variance = fit(data).latent.var(axis=0)
     assert variance.max() < 1.05
     assert variance.min() > 5e-7
     assert (np.diff(variance) < 0.02).all()  # the best reproduced first
@@ -71,6 +72,17 @@ def test_the_worse_reproduced_directions_count_less_but_no_less_than_told(data):
     np.testing.assert_allclose(spread[1.0], 1.0, atol=0.05)
     assert spread[0.0].min() < 0.3
     np.testing.assert_allclose(spread[0.4], np.maximum(spread[0.0], 0.4), rtol=0.05)
+
+
+def test_batches_that_are_named_set_cells_apart_less():
+    data = simulate(n_cells=600, batch_strength=4.0, type_strength=3.0)
+    batch = data["rna"].obs["batch"].cat.codes.to_numpy()
+    codes = data["rna"].obs["cell_type"].cat.codes.to_numpy()
+    share = {
+        key: batch_directions(fit(data, batch_key=key, max_steps=60).latent, codes, [batch])[1][0]
+        for key in (None, "batch")
+    }
+    assert share["batch"] < 0.5 * share[None]
 
 
 @pytest.mark.parametrize("key", ["rna", "atac"])
