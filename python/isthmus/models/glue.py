@@ -18,9 +18,12 @@ from isthmus.nn import Gaussian, kl_standard_normal
 from isthmus.nn.adversary import ModalityDiscriminator
 from isthmus.nn.encoders import RepresentationEncoder
 from isthmus.nn.graph import Edges, EdgeSampler, GraphEncoder
+from isthmus.nn.group_shift import GroupShift
 from isthmus.nn.inner_product import DECODERS
 from isthmus.train import Losses, Model, Phase
 from isthmus.train.schedules import Clock
+
+GROUPS = 20  # of similar cells, in which the modalities are laid on each other at the end
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class GLUE(Model):
         told = max(n_batches.values()) if shared_batches else 0
         self.discriminator = ModalityDiscriminator(n_latent, len(self.modalities), n_hidden, n_layers, dropout, told)
         self.cell_type = nn.Linear(n_latent, n_labels) if n_labels else None
+        self.groups = GroupShift(len(self.modalities), GROUPS, n_latent)  # learned from all cells after the training
         if frozen:
             self.encoders.requires_grad_(False)
             self.discriminator.requires_grad_(False)
@@ -226,8 +230,12 @@ class GLUE(Model):
             self.decoders[k].shift(v[k] @ mean)
 
     def encode(self, modality: str, representation: Tensor) -> Gaussian:
-        """``q(u | x_k)``; the embedding of a cell is its mean."""
+        """``q(u | x_k)``."""
         return self.encoders[modality](representation)
+
+    def embed(self, modality: str, representation: Tensor) -> Tensor:
+        """(cells, latent) embedding: the mean of ``q(u | x_k)``, moved as the cell's group is."""
+        return self.groups(self.encode(modality, representation).mean, self.modalities.index(modality))
 
     def embed_features(self) -> dict[str, Tensor]:
         """The mean of ``q(V | G)`` by modality, (features, latent) each."""

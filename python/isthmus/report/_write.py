@@ -11,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import ArrayLike
 
+from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.report import _sections as sections
 from isthmus.report._baseline import baseline, choose_markers, log_normalised
@@ -19,6 +20,8 @@ from isthmus.report._page import Page
 
 if TYPE_CHECKING:
     from isthmus.tl import FittedModel
+
+REPORTED = ("scalex", "scdreamer")
 
 
 def write_report(
@@ -78,7 +81,7 @@ def write_report(
     Raises
     ------
     InputError
-        If an embedding or a column is missing.
+        If the model is not of SCALEX or scDREAMER, or an embedding or a column is missing.
     EnvironmentProblem
         If matplotlib is missing.
 
@@ -86,6 +89,7 @@ def write_report(
     --------
     >>> im.report.write_report("report.html", model, adata, query, labels_key="cell_type")
     """
+    _check_reported(model)
     settings = model.settings
     key = settings["key_added"]
     logged = log_normalised(reference, settings["values"], settings["layer"])
@@ -139,6 +143,16 @@ def write(
     with atomic_path(file) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return Path(file)
+
+
+def _check_reported(model: FittedModel) -> None:
+    """The page compares batches of one feature set before and after."""
+    if model.system not in REPORTED:
+        raise InputError(
+            "a model of SCALEX or scDREAMER, whose cells were all measured alike",
+            f"a model of '{model.system}'",
+            "draw its embedding with your usual plots",
+        )
 
 
 def _expression(logged: Any, features: pd.Index, genes: Sequence[str]) -> pd.DataFrame:

@@ -14,9 +14,10 @@ import torch
 from isthmus.data import Categories, SparseLoader, Study, split_validation
 from isthmus.data.joint import JointLoader
 from isthmus.genomics import GuidanceGraph
-from isthmus.models.glue import GLUE, Weights
+from isthmus.models.glue import GLUE, GROUPS, Weights
 from isthmus.nn.graph import Edges
 from isthmus.tl._balance import balancing_weights
+from isthmus.tl._groups import group_cells
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side, looks_like_peaks, trained_graph, variable_inputs
 from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, one_history, planned_steps
@@ -199,17 +200,25 @@ def default_steps(n_cells: int, batch_size: int) -> int:
     return int(np.clip(55 * np.sqrt(n_cells), 2000, 40_000))
 
 
+def settle(network: GLUE, cells: Mapping[str, Cells], seed: int) -> None:
+    """Lay the modalities on each other in groups of similar cells, where the adversary has left them side by side."""
+    z = list(embed_all(network, cells).values())
+    alike = np.concatenate([np.full(len(part), 1.0 / len(part)) for part in z])  # modalities count alike
+    centre = group_cells(np.concatenate(z), seed, GROUPS, alike / alike.mean())[0].cluster_centers_
+    network.groups.learn([torch.from_numpy(part) for part in z], torch.from_numpy(centre))
+
+
 def embed_all(network: GLUE, cells: Mapping[str, Cells]) -> dict[str, np.ndarray]:
-    """Posterior means of all cells, (cells, latent) float32 by modality."""
+    """Embedding of all cells, (cells, latent) float32 by modality."""
     return {name: embed_cells(network, name, c.representation) for name, c in cells.items()}
 
 
 def embed_cells(network: GLUE, modality: str, representation: np.ndarray) -> np.ndarray:
-    """Posterior means, (cells, latent) float32."""
+    """(cells, latent) float32 embedding."""
     blocks = range(0, len(representation), CELLS_AT_ONCE)
     with torch.inference_mode():
         parts = [
-            network.encode(modality, torch.from_numpy(representation[start : start + CELLS_AT_ONCE])).mean.numpy()
+            network.embed(modality, torch.from_numpy(representation[start : start + CELLS_AT_ONCE])).numpy()
             for start in blocks
         ]
     return np.concatenate(parts)

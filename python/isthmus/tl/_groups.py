@@ -19,16 +19,25 @@ CELLS_TO_GROUP = 50_000  # centres are found from so many cells at the most
 LEAST_SHARE = 1e-9  # a difference below this share of the largest is rounding
 
 
-def group_cells(z: np.ndarray, seed: int) -> tuple[KMeans, int]:
-    """K-means of (cells, latent), fitted, and from how many cells."""
-    n_groups = min(int(np.clip(len(z) // CELLS_A_GROUP, *GROUPS)), len(z))
-    some = np.random.default_rng(seed).permutation(len(z))[:CELLS_TO_GROUP]
-    return KMeans(n_groups, n_init=4, random_state=seed).fit(z[np.sort(some)]), len(some)
+def group_cells(
+    z: np.ndarray, seed: int, n_groups: int | None = None, weight: np.ndarray | None = None
+) -> tuple[KMeans, int]:
+    """K-means of (cells, latent), fitted, and from how many cells.
+
+    Parameters
+    ----------
+    n_groups
+        None = by the number of cells.
+    weight
+        (cells,) how much each counts; None = all alike.
+    """
+    n_groups = min(n_groups or int(np.clip(len(z) // CELLS_A_GROUP, *GROUPS)), len(z))
+    some = np.sort(np.random.default_rng(seed).permutation(len(z))[:CELLS_TO_GROUP])
+    means = KMeans(n_groups, n_init=4, random_state=seed)
+    return means.fit(z[some], sample_weight=None if weight is None else weight[some]), len(some)
 
 
-def batch_directions(
-    z: np.ndarray, group: np.ndarray, batches: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def batch_directions(z: np.ndarray, group: np.ndarray, batches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Directions in which batches differ within groups, and how much of the variance there is theirs.
 
     Least squares of ``z ~ group + batch``: with two batches the one direction is the mean over groups of the difference

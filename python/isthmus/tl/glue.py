@@ -19,7 +19,7 @@ from isthmus.nn.inner_product import DECODERS
 from isthmus.tl._cell_types import known_labels, label_categories, label_codes
 from isthmus.tl._glue import Glue
 from isthmus.tl._glue_door import check_modalities, with_same_batches
-from isthmus.tl._glue_fit import Cells, embed_all, make_network, prepare, run_phases
+from isthmus.tl._glue_fit import Cells, embed_all, make_network, prepare, run_phases, settle
 from isthmus.tl._glue_links import LINK_MODELS, link_embeddings
 from isthmus.tl._settings import Settings
 from isthmus.tl._sides import REDUCTIONS
@@ -33,7 +33,7 @@ class GlueSettings(Settings):
     """All arguments of :func:`glue` that decide the numbers."""
 
     WORDS: ClassVar = {
-        **Settings.WORDS, **dict.fromkeys(("paired", "balance", "shared_batches"), (True, False)),
+        **Settings.WORDS, **dict.fromkeys(("paired", "balance", "match_groups", "shared_batches"), (True, False)),
         "link_models": LINK_MODELS,
     }  # fmt: skip
     BOUNDS: ClassVar = {
@@ -67,6 +67,7 @@ class GlueSettings(Settings):
     pretrain_share: float
     burn_in: float
     balance: bool
+    match_groups: bool
     shared_batches: bool
     n_models: int
     link_models: str
@@ -91,7 +92,8 @@ def glue(
     labels_weight: float = 0.02, joint_cross_weight: float = 0.02, real_cross_weight: float = 0.02,
     cosine_weight: float = 0.02, data_weights: Mapping[str, float] | None = None,
     pretrain_align_weight: float = 0.0, pretrain_share: float = 0.35,
-    burn_in: float = 0.3, balance: bool = True, shared_batches: bool = False, n_models: int = 4,
+    burn_in: float = 0.3, balance: bool = True, match_groups: bool = True, shared_batches: bool = False,
+    n_models: int = 4,
     link_models: str = "cells", link_steps: int = 1000, max_epochs: int | None = None, max_steps: int | None = None,
     batch_size: int = 128,
     learning_rate: float = 2e-3, schedule: str = "constant", validation_fraction: float = 0.1,
@@ -152,6 +154,8 @@ def glue(
         Share of the other steps in which the noise on the adversary's input falls to nothing.
     balance
         Whether cells are weighted in the alignment, see Notes.
+    match_groups
+        Whether at the end the modalities are laid on each other within groups of similar cells, see Notes.
     shared_batches
         Whether batches are the same ones in all modalities; then the adversary is told them.
     n_models
@@ -200,6 +204,8 @@ def glue(
     the modalities into one space, up to an offset, which is then removed. Clusters are matched between modalities, and
     each cell counts as much as the other modality has of its kind, so that cells that only one modality has are not
     forced onto others. In the second part the adversary aligns what is left, at first through noise (``burn_in``).
+    It leaves them near each other rather than mixed: at the end the cells of each modality are moved, by a map that is
+    stored, so that in each of 20 groups of similar cells (those of one modality apart) all have one mean.
 
     Examples
     --------
@@ -253,6 +259,8 @@ def fit(
     with randomness(settings.seed):
         network = make_network(sides, trained, labels, asdict(settings))
     history, weight = run_phases(network, cells, pairs, settings, progress=progress, checkpoint=checkpoint)
+    if settings.match_groups:
+        settle(network, cells, settings.seed)
     latents = embed_all(network, cells)
     embeddings = None if decoyed is None else link_embeddings(network, cells, latents, decoyed, settings, progress)
     latent = np.concatenate(list(latents.values()))

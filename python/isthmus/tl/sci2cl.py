@@ -121,7 +121,7 @@ def sci2cl(
         What the two are called in ``data``.
     batch_key
         Column of ``obs`` with the batch of each cell, for both or by name; None = one batch. Batches enter the
-        decoders only, and the adversary if ``batch_weight`` is above 0.
+        decoders, the adversary if ``batch_weight`` is above 0, and the scale of the embedding (``whiten``).
     labels_key
         Column of ``obs`` with cell types, any share of which may be missing. The matching then takes false partners
         of *another type* only, as the authors' code does, and the embedding is **no longer unsupervised**: it must
@@ -155,7 +155,8 @@ def sci2cl(
         equal variance. ``"random"``: as in the paper.
     whiten
         Whether the embedding is scaled, by a map that is stored: to equal variance of its directions over the
-        reference, less of those that two halves of a cell's counts do not agree on.
+        reference, less of those that two halves of a cell's counts do not agree on, and less of those in which batches
+        differ within groups of similar cells, by the share of the variance that they explain there.
     least_agreement
         How much less at most: a direction has the standard deviation rho, the correlation of the two halves along it,
         but no less than this. 1 gives all directions the same, and keeps the subtlest differences; 0 holds back noise.

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
+from sklearn.cluster import KMeans
 
 import isthmus as im
 from isthmus.genomics import guidance_graph
@@ -323,3 +324,21 @@ def test_a_fit_without_balance_weighs_all_alike(fitted, data, fit):
     for k in model.modalities:
         assert model.weight[model.modality == k].mean() == pytest.approx(1.0, abs=1e-5)
     assert len(np.unique(model.weight)) > 2
+
+
+def test_modalities_are_laid_on_each_other_within_groups(fit):
+    data = simulate(n_cells=1500)
+    graph = guidance_graph(data, extend=20_000)
+    laid, apart = (fit(data, guide=graph, n_models=0, match_groups=given) for given in (True, False))
+    assert not apart.network.groups.shift.any()
+
+    def gap(model):
+        """Distance of the modalities' means, over groups of similar cells, in standard deviations there."""
+        z = pd.DataFrame(model.latent)
+        group = KMeans(10, n_init=3, random_state=1).fit_predict(model.latent)
+        means = z.groupby([group, model.modality]).mean().unstack()
+        sizes = z.groupby([group, model.modality]).size().unstack().min(axis=1)
+        difference = means.xs("rna", axis=1, level=1) - means.xs("atac", axis=1, level=1)
+        return np.average(np.linalg.norm(difference / z.groupby(group).std(), axis=1)[sizes > 20])
+
+    assert gap(laid) < 0.85 * gap(apart)
