@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-SHARPNESS = 10.0  # precision of a cell's membership over that of its group: nearly the nearest one, without a jump
+SHARPNESS = 10.0  # precision of memberships, over that of the distances to the nearest centre: soft only between groups
 FEW_CELLS = 20.0  # of a kind in a group: half as much is made of them as of many
 
 
