@@ -208,8 +208,8 @@ def settle(network: SCI2CL, prepared: Mapping[str, Prepared], paired: Paired, le
             half[m] = replace(part, x=sp.csr_matrix((data, part.x.indices, part.x.indptr), shape=part.x.shape))
     z, one, two = (torch.from_numpy(embed_rows(network, p, both)) for p in (prepared, *halves))
     network.whitening.settle(z, (one, two), least)
-    batches = [paired.studies[m].batch[both[:, i]] for i, m in enumerate(MODALITIES)]
     if any(len(study.batches) > 1 for study in paired.studies.values()):
+        batches = [paired.studies[m].batch[both[:, i]] for i, m in enumerate(MODALITIES)]
         hold_back_batches(network.whitening, z, batches, seed)
 
 
