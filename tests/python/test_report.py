@@ -203,7 +203,7 @@ def test_what_is_missing_is_refused_and_an_older_page_stays(fitted, tmp_path, re
 def test_a_model_of_two_modalities_is_refused(tmp_path, refused):
     cells = im.data.simulate(n_cells=60, n_genes=40, n_peaks=60, n_types=2, seed=2)
     model = im.tl.sci2cl(cells, max_steps=2, n_latent=8, n_hidden=8, progress="silent")
-    with refused("SCALEX or scDREAMER", "'sci2cl'", "your usual plots"):
+    with refused("'sci2cl'", "SCALEX or scDREAMER", "your usual plots"):
         write_report(tmp_path / "page.html", model, cells["rna"])
     assert not list(tmp_path.iterdir())
 
