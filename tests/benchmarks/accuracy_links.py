@@ -64,7 +64,8 @@ def run(seed: int, cells: int, models: int, permute: bool, settings: dict) -> di
     links = model.links()
     if permute:
         p = links["pvalue"].to_numpy()
-        return {"seed": seed, "KS": kstest(p, "uniform").statistic, "p < 0.05": (p < 0.05).mean(), "pairs": len(p)}
+        off = {"KS": kstest(p, "uniform").statistic, "p < 0.05": (p < 0.05).mean()}
+        return {"seed": seed, **off, "called": int((links["qvalue"] < 0.05).sum()), "pairs": len(p)}
     true = pd.MultiIndex.from_frame(links[["peak", "gene"]]).isin(pd.MultiIndex.from_frame(planted[["peak", "gene"]]))
     called = links["qvalue"].to_numpy() < 0.05
     out = {"seed": seed, "pairs": len(links), "planted": int(true.sum()), "called": int(called.sum())}
