@@ -204,7 +204,7 @@ def settle(network: GLUE, cells: Mapping[str, Cells], seed: int) -> None:
     """Lay the modalities on each other in groups of similar cells, where the adversary has left them side by side."""
     z = list(embed_all(network, cells).values())
     alike = np.concatenate([np.full(len(part), 1.0 / len(part)) for part in z])  # modalities count alike
-    centre = group_cells(np.concatenate(z), seed, GROUPS, alike / alike.mean())[0].cluster_centers_
+    centre = group_cells(np.concatenate(z), seed, GROUPS, alike / alike.mean()).cluster_centers_
     network.groups.learn([torch.from_numpy(part) for part in z], torch.from_numpy(centre))
 
 

@@ -19,10 +19,8 @@ CELLS_TO_GROUP = 50_000  # centres are found from so many cells at the most
 LEAST_SHARE = 1e-9  # a difference below this share of the largest is rounding
 
 
-def group_cells(
-    z: np.ndarray, seed: int, n_groups: int | None = None, weight: np.ndarray | None = None
-) -> tuple[KMeans, int]:
-    """K-means of (cells, latent), fitted, and from how many cells.
+def group_cells(z: np.ndarray, seed: int, n_groups: int | None = None, weight: np.ndarray | None = None) -> KMeans:
+    """K-means of (cells, latent), fitted to all or, of very many, to some of them.
 
     Parameters
     ----------
@@ -34,7 +32,7 @@ def group_cells(
     n_groups = min(n_groups or int(np.clip(len(z) // CELLS_A_GROUP, *GROUPS)), len(z))
     some = np.sort(np.random.default_rng(seed).permutation(len(z))[:CELLS_TO_GROUP])
     means = KMeans(n_groups, n_init=4, random_state=seed)
-    return means.fit(z[some], sample_weight=None if weight is None else weight[some]), len(some)
+    return means.fit(z[some], sample_weight=None if weight is None else weight[some])
 
 
 def batch_directions(z: np.ndarray, group: np.ndarray, batches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

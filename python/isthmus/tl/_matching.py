@@ -99,8 +99,9 @@ def match(model: SCALEX, anchors: Anchors, prepared: Prepared, batch: np.ndarray
 
 def _centres(z: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
     """Centres of groups of similar cells, (groups, latent), and the variance around them."""
-    means, n_cells = group_cells(z, seed)
-    return means.cluster_centers_.astype(np.float32), max(float(means.inertia_) / (n_cells * z.shape[1]), 1e-12)
+    means = group_cells(z, seed)
+    spread = float(means.inertia_) / (len(means.labels_) * z.shape[1])
+    return means.cluster_centers_.astype(np.float32), max(spread, 1e-12)
 
 
 def _mean_over_batches(cells: Moments, count: Tensor) -> Tensor:

@@ -225,5 +225,5 @@ def hold_back_batches(whitening: Whitening, z: torch.Tensor, batches: Sequence[n
     """
     for _ in range(ROUNDS):
         scaled = whitening(z).numpy()
-        directions, share = batch_directions(scaled, group_cells(scaled, seed)[0].predict(scaled), batches)
+        directions, share = batch_directions(scaled, group_cells(scaled, seed).predict(scaled), batches)
         whitening.hold_back(torch.from_numpy(directions), torch.from_numpy(1.0 - share))
