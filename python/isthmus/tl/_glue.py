@@ -45,9 +45,10 @@ class Glue(Classifying):
         Names, embedding and modality (names) of all reference cells, one modality after the other.
     weight
         (cells,) how much each cell counted in the alignment.
-    link_graph, is_decoy, link_embeddings
-        What peak-gene links are computed from: the graph with its decoys, which of its edges are decoys, and
-        (models, features, latent) embeddings, see ``link_models``. None where ``n_models=0``.
+    decoyed
+        The graph with its decoys, and (its edges,) bool, which are decoys; None where no model has seen them.
+    link_embeddings
+        (models, features, latent) that peak-gene links are scored by, see ``link_models``; None where ``n_models=0``.
     """
 
     system: ClassVar[str] = "glue"
@@ -56,13 +57,12 @@ class Glue(Classifying):
     def __init__(
         self, *, manifest: Manifest, network: GLUE, sides: dict[str, Side], graph: GuidanceGraph,
         labels: Categories | None, cells: pd.Index, latent: np.ndarray, modality: np.ndarray, weight: np.ndarray,
-        history: pd.DataFrame, link_graph: GuidanceGraph | None, is_decoy: np.ndarray | None,
-        link_embeddings: np.ndarray | None,
+        history: pd.DataFrame, decoyed: tuple[GuidanceGraph, np.ndarray] | None, link_embeddings: np.ndarray | None,
     ) -> None:  # fmt: skip
         self.manifest, self.network, self.sides, self.graph, self.labels = manifest, network, sides, graph, labels
         self.cells, self.latent, self.modality, self.weight = cells, latent, modality, weight
         self.history, self.coverage = history, None
-        self.link_graph, self.is_decoy, self.link_embeddings = link_graph, is_decoy, link_embeddings
+        self.decoyed, self.link_embeddings = decoyed, link_embeddings
 
     @property
     def modalities(self) -> list[str]:
@@ -295,10 +295,10 @@ class Glue(Classifying):
         if fdr is not None:
             check_number(fdr, "fdr", 0.0, 1.0)
         null = null or ("trans" if self.settings["link_models"] == "cells" else "decoy")
+        graph, is_decoy = self.decoyed or (self.graph, None)
         table = link_table(
-            self.link_graph, self.link_embeddings, self.is_decoy, null=null, n_null=N_NULL, alternative=alternative,
-            seed=seed,
-        )  # fmt: skip
+            graph, self.link_embeddings, is_decoy, null=null, n_null=N_NULL, alternative=alternative, seed=seed
+        )
         kept = table if fdr is None else table[table["qvalue"] <= fdr]
         order = ["qvalue", "pvalue", "score"]
         return kept.sort_values(order, ascending=[True, True, False]).reset_index(drop=True)
@@ -352,13 +352,15 @@ class Glue(Classifying):
         labels = [] if self.labels is None else list(self.labels.names)
         names = {"modality": [str(name) for name in self.modality], "labels": labels}
         arrays = {"weight": self.weight, **weights_of(self.network)}
-        graphs = {"trained": self.graph, **({"links": self.link_graph} if self.link_graph is not None else {})}
+        graphs = {"trained": self.graph, **({"links": self.decoyed[0]} if self.decoyed is not None else {})}
         parts = [(f"side.{k}", side.state()[:2]) for k, side in self.sides.items()]
         for key, (some_names, some_arrays) in [*parts, *((f"{k}", g.state()) for k, g in graphs.items())]:
             names |= {f"{key}.{name}": value for name, value in some_names.items()}
             arrays |= {f"{key}.{name}": value for name, value in some_arrays.items()}
+        if self.decoyed is not None:
+            arrays["is_decoy"] = self.decoyed[1].astype(np.uint8)
         if self.link_embeddings is not None:
-            arrays |= {"is_decoy": self.is_decoy.astype(np.uint8), "link_embeddings": self.link_embeddings}
+            arrays["link_embeddings"] = self.link_embeddings
         return names, arrays
 
     @classmethod
@@ -367,17 +369,16 @@ class Glue(Classifying):
             k: Side.from_state(k, below(f"side.{k}", names), below(f"side.{k}", arrays), facts)
             for k, facts in manifest.facts["sides"].items()
         }
-        graphs = {
-            k: GuidanceGraph.from_state(below(k, names), below(k, arrays)) if linked else None
-            for k, linked in (("trained", True), ("links", "link_embeddings" in arrays))
-        }
+        decoyed = None
+        if "is_decoy" in arrays:
+            links = GuidanceGraph.from_state(below("links", names), below("links", arrays))
+            decoyed = links, arrays["is_decoy"].astype(bool)
+        graph = GuidanceGraph.from_state(below("trained", names), below("trained", arrays))
         labels = Categories(tuple(names["labels"])) if names["labels"] else None
-        network = make_network(sides, graphs["trained"], labels, manifest.settings)
+        network = make_network(sides, graph, labels, manifest.settings)
         return cls(
-            manifest=manifest, network=with_weights(network, arrays), sides=sides, graph=graphs["trained"],
-            labels=labels, cells=pd.Index(names["cells"]), latent=arrays["latent"],
-            modality=np.array(names["modality"], dtype=object),
-            weight=arrays["weight"], history=pd.DataFrame(), link_graph=graphs["links"],
-            is_decoy=arrays["is_decoy"].astype(bool) if "is_decoy" in arrays else None,
-            link_embeddings=arrays.get("link_embeddings"),
+            manifest=manifest, network=with_weights(network, arrays), sides=sides, graph=graph, labels=labels,
+            cells=pd.Index(names["cells"]), latent=arrays["latent"],
+            modality=np.array(names["modality"], dtype=object), weight=arrays["weight"], history=pd.DataFrame(),
+            decoyed=decoyed, link_embeddings=arrays.get("link_embeddings"),
         )  # fmt: skip

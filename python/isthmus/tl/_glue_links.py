@@ -22,8 +22,8 @@ DEPTH = 1e4  # to which counts are normalised before the logarithm
 
 
 def link_embeddings(
-    network: GLUE, cells: Mapping[str, Cells], latents: Mapping[str, np.ndarray], graph: GuidanceGraph, settings: Any,
-    progress: str | Callable[[str], Any],
+    network: GLUE, cells: Mapping[str, Cells], latents: Mapping[str, np.ndarray],
+    decoyed: tuple[GuidanceGraph, np.ndarray] | None, settings: Any, progress: str | Callable[[str], Any],
 ) -> np.ndarray:  # fmt: skip
     """(models, features, latent) float32 embeddings whose cosine is the score of a link.
 
@@ -31,15 +31,15 @@ def link_embeddings(
     ----------
     network, cells, latents
         What was fitted, to which cells, and their (cells, latent) embeddings.
-    graph
-        With its decoys; only the models of ``link_models="graph"`` see it.
+    decoyed
+        The graph with its decoys, which the models of ``link_models="graph"`` see; None for others.
     settings
         Of the verb.
     progress
         As in :func:`isthmus.train.train`.
     """
-    if settings.link_models == "graph":
-        return graph_models(network, cells, graph, settings, progress)
+    if decoyed is not None:
+        return graph_models(network, cells, decoyed[0], settings, progress)
     rngs = [np.random.default_rng([settings.seed, i]) for i in range(settings.n_models)]
     values = {k: link_values(c) for k, c in cells.items()}
     metric = spread(latents)

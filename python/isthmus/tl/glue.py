@@ -253,7 +253,7 @@ def fit(
     pairs = pair_cells(studies) if settings.paired else None
     cells, trained = prepare(studies, graph, codes, settings)
     # now, so that a graph that has no decoys is refused before the work
-    decoyed, is_decoy = trained.with_decoys(settings.seed) if settings.n_models else (None, None)
+    decoyed = trained.with_decoys(settings.seed) if settings.n_models and settings.link_models == "graph" else None
     sides = {k: c.side for k, c in cells.items()}
     with randomness(settings.seed):
         network = make_network(sides, trained, labels, asdict(settings))
@@ -261,14 +261,14 @@ def fit(
     if settings.match_groups:
         settle(network, cells, settings.seed)
     latents = embed_all(network, cells)
-    embeddings = None if decoyed is None else link_embeddings(network, cells, latents, decoyed, settings, progress)
+    embeddings = link_embeddings(network, cells, latents, decoyed, settings, progress) if settings.n_models else None
     latent = np.concatenate(list(latents.values()))
     return Glue(
         manifest=new_manifest("glue", asdict(settings), _facts(cells, trained), latent), network=network, sides=sides,
         graph=trained, labels=labels, cells=pd.Index(np.concatenate([s.cells for s in studies.values()]), dtype=object),
         latent=latent, modality=np.repeat(np.array(list(studies), dtype=object), [len(z) for z in latents.values()]),
         weight=np.ones(len(latent), np.float32) if weight is None else np.concatenate(list(weight.values())),
-        history=history, link_graph=decoyed, is_decoy=is_decoy, link_embeddings=embeddings,
+        history=history, decoyed=decoyed, link_embeddings=embeddings,
     )  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def test_a_model_with_labels_and_without_links_is_saved_too(reference, query, fi
     model.save(tmp_path / "model")
     loaded = im.load(tmp_path / "model")
     assert loaded.labels == model.labels
-    assert loaded.link_graph is None
+    assert loaded.decoyed is None
     for k in NAMES:
         table = loaded.predict_labels(query[k].copy(), modality=k)
         pd.testing.assert_frame_equal(table, model.predict_labels(query[k].copy(), modality=k))

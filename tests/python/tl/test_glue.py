@@ -275,7 +275,11 @@ def test_a_graph_without_decoys_is_refused_before_the_work(data, fit, refused):
         raise AssertionError("the training began")
 
     with refused("no decoy", "features on several chromosomes"):
-        fit(data, guide, progress=never)
+        fit(data, guide, link_models="graph", progress=never)
+    model = fit(data, guide)  # models that see no edges need no decoys, and can tell what links mean only far away
+    with refused("only pairs that are near or linked", "features on several chromosomes", "null='shuffled'"):
+        model.links()
+    assert model.links(null="shuffled")["pvalue"].between(0, 1).all()
 
 
 def test_weights_of_edges_are_above_0_and_at_most_1(whole, refused):
