@@ -9,8 +9,9 @@
 #'
 #' @section The verbs:
 #' * [runSCALEX()] and [runScDREAMER()] fit a model and add the embedding.
-#' * [runGLUE()] does so for modalities that share no cells; [peakGeneLinks()] gives the
-#'   links between peaks and genes, [plotLinks()] draws them.
+#' * [runSAILERX()] and [runScI2CL()] do so for cells with RNA and chromatin, [runGLUE()] for
+#'   modalities that share no cells; [peakGeneLinks()] gives the links between peaks and
+#'   genes, [plotLinks()] draws them.
 #' * [projectCells()] places new cells in that embedding.
 #' * [transferLabels()] gives them the labels of their reference neighbours;
 #'   [predictLabels()] asks a model that was fitted with labels.

@@ -170,7 +170,6 @@ NULL
 setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
     known <- .isSeurat(x) || is(x, "SummarizedExperiment") || .isMultiAssay(x)
     if (!known) .refuseClass(x)
-    records <- .records(x)
     models <- .heldModels(x)
     if (is.null(name) && length(models) == 1L) {
         return(models[[1]])
@@ -178,7 +177,7 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
     if (length(name) == 1L && name %in% names(models)) {
         return(models[[name]])
     }
-    .refuseModelless(records, models, name)
+    .refuseModelless(models, name, projected = length(.projections(x)) > 0L)
 })
 
 # Models in the records; and in reductions, where IntegrateLayers() puts them.
@@ -191,9 +190,8 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
     Filter(function(r) is(r, "IsthmusModel"), held)
 }
 
-.refuseModelless <- function(records, models, name) {
+.refuseModelless <- function(models, name, projected = FALSE) {
     if (!length(models)) {
-        projected <- !is.null(records[["projection"]])
         .stopInput(
             "an object that holds a fitted model",
             if (projected) {
@@ -205,8 +203,8 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
                 "give the reference object, or its model"
             } else {
                 paste(
-                    "fit one first with runSCALEX(), runScDREAMER() or runGLUE(), or",
-                    "read one with loadModel()"
+                    "fit one first with runSCALEX(), runSAILERX(), runScDREAMER(), runGLUE() or",
+                    "runScI2CL(), or read one with loadModel()"
                 )
             }
         )
@@ -241,7 +239,7 @@ setMethod("isthmusModel", "list", function(x, name = NULL, ...) {
     held <- do.call(c, lapply(unname(x), .heldModels))
     held <- held[!duplicated(vapply(held, .modelId, ""))]
     if (!is.null(name)) held <- held[names(held) %in% name]
-    if (length(held) == 1L) held[[1]] else .refuseModelless(list(), held, name)
+    if (length(held) == 1L) held[[1]] else .refuseModelless(held, name)
 })
 
 #' @rdname isthmusModel

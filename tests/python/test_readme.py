@@ -29,7 +29,7 @@ def test_the_python_quick_start_runs_as_typed(tmp_path, monkeypatch, capsys):
     assert names["reference"].obsm["X_scalex"].shape == (names["reference"].n_obs, 10)
     assert float(capsys.readouterr().out.split()[-1]) > 0.8  # what it prints: labels that are right
     assert names["imputed"].n_obs == names["query"].n_obs
-    assert list(im.load("reference-model").cells) == list(names["reference"].obs_names)
+    assert list(im.load("scalex-model").cells) == list(names["reference"].obs_names)
     assert "X_scalex" in ad.read_h5ad("query.h5ad").obsm
     exec(compile(glue, "README.md", "exec"), names)
     assert names["data"]["atac"].obsm["X_glue"].shape == (600, 50)
