@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,8 +126,8 @@ class Pipeline:
         query
             Cells with counts or log-normalised values; features in any order, missing and additional ones allowed.
         batch
-            (cells,) codes of the *reference's* batches; None for cells of new batches, which bring their own scale
-            where the scale is per batch.
+            (cells,) codes of the *reference's* batches, -1 for cells of new ones, which bring their own scale where
+            the scale is per batch; None = all are new.
         min_coverage
             Least share of the model's features to accept.
 
@@ -150,17 +150,17 @@ class Pipeline:
         )
         warn_of_blank(logged)
         logged = _stretch(logged, self.scaling)
-        scale, code = self.scale, batch
-        if code is None:
-            scale, code = self._scale_of_new(logged, query), query.batch
+        scale, code = self._scales(logged, query, np.full(query.n_cells, -1) if batch is None else batch)
         x = scale.apply(logged, code)
         return Prepared(x, alignment.found, np.where(alignment.found, 0.0, self.mean).astype(np.float32), coverage)
 
-    def _scale_of_new(self, logged: sp.csr_matrix, query: Study) -> MaxAbs:
-        """The reference's scale, or each new batch's own where the scale is per batch."""
-        if self.scaling != "batch":
-            return self.scale
-        return MaxAbs.fit(logged, query.batch, len(query.batches), "batch", self.scale.overall)
+    def _scales(self, logged: sp.csr_matrix, query: Study, batch: np.ndarray) -> tuple[MaxAbs, np.ndarray]:
+        """The reference's scales, and below them those of new batches where they have their own; (cells,) rows."""
+        if self.scaling != "batch" or (batch >= 0).all():
+            return self.scale, batch
+        own = MaxAbs.fit(logged, query.batch, len(query.batches), "batch", self.scale.overall)
+        largest = np.concatenate([self.scale.largest, own.largest])
+        return replace(self.scale, largest=largest), np.where(batch < 0, len(self.scale.largest) + query.batch, batch)
 
     def largest(self, batches: list[int]) -> np.ndarray:
         """(batches, model features) float32: the log-normalised value that is scaled to 1 in each of these batches."""

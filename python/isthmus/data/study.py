@@ -103,6 +103,12 @@ def from_anndata(
             f"{adata.n_obs} cells x {adata.n_vars} features",
             "give a data set that is not empty",
         )
+    if adata.is_view and adata.isbacked:
+        raise InputError(
+            "an AnnData that results can be written to",
+            "a part of one that is on disk",
+            "load the part first, with .to_memory()",
+        )
     door.check_unique(adata.obs_names, "cell")
     door.check_unique(adata.var_names, "feature")
     column = batch_column(adata, batch_key)

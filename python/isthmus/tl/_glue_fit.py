@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from isthmus.tl._balance import balancing_weights
 from isthmus.tl._groups import group_cells
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side, looks_like_peaks, trained_graph, variable_inputs
-from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, one_history, planned_steps
+from isthmus.tl._training import HELD_OUT_AT_ONCE, facts_of, loop_options, one_history, planned_steps
 from isthmus.train import Options, train
 
 GRADIENT_CLIP = 10.0
@@ -120,6 +121,14 @@ def weights_of(settings: Mapping[str, Any], burn_in: float | None = None) -> Wei
     return Weights(data=settings["data_weights"], burn_in=burn_in, **given)
 
 
+def _checksum(network: GLUE) -> str:
+    """Of the edges: the state of a run with another graph is not taken for this one's."""
+    digest = hashlib.sha256()
+    for part in ("source", "target", "sign", "by_weight"):
+        digest.update(getattr(network.edges, part).numpy().data)
+    return digest.hexdigest()
+
+
 def run_phases(
     network: GLUE, cells: Mapping[str, Cells], pairs: np.ndarray | None, settings: Any, *,
     progress: str | Callable[[str], Any], checkpoint: str | None,
@@ -129,12 +138,14 @@ def run_phases(
     steps = planned_steps(settings, most, batch_size, default_steps)
     before = round(settings.pretrain_share * steps)
     parts, weight = [], None
+    facts = {**facts_of(settings), "edges": _checksum(network)}
 
     def phase(name: str, number: int, n_steps: int) -> None:
         loader, held_out = joint_loaders(cells, pairs, weight, batch_size, settings, settings.seed + number)
         folder = None if checkpoint is None else f"{checkpoint}/{name}"
         run = options_of(settings, n_steps, settings.seed + number)
-        parts.append(train(network, loader, held_out, run, progress=progress, checkpoint=folder).assign(phase=number))
+        history = train(network, loader, held_out, run, progress=progress, checkpoint=folder, facts=facts)
+        parts.append(history.assign(phase=number))
 
     if before:
         network.weights = weights_of({**vars(settings), "align_weight": settings.pretrain_align_weight})

@@ -41,7 +41,7 @@ def nearest_labels(
         (query cells,) names and numbers in [0, 1].
     """
     names, code = np.unique(labels, return_inverse=True)
-    k = min(k, len(reference))
+    k = min(int(k), len(reference))
     search = NearestNeighbors(n_neighbors=k).fit(reference)
     distance, neighbour = search.kneighbors(query)
     votes = _votes(distance, code[neighbour], len(names))

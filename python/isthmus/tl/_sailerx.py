@@ -174,7 +174,7 @@ class Sailerx(FittedModel):
 
     def gene_activity(
         self, adata: AnnData, graph: GuidanceGraph, *, batch: str | Sequence[str] | None = None,
-        depth: float | None = None, **settings: Any,
+        depth: float | None = None, file: str | Path | None = None, **settings: Any,
     ) -> AnnData:  # fmt: skip
         """Sum of the imputed chances of the peaks that a graph joins to each gene, times their edges' weights.
 
@@ -185,7 +185,7 @@ class Sailerx(FittedModel):
         graph
             Genes and peaks, see :func:`isthmus.genomics.guidance_graph`: overlap of the gene's body and promoter by
             default.
-        batch, depth, **settings
+        batch, depth, file, **settings
             As in :meth:`impute`.
 
         Returns
@@ -196,7 +196,7 @@ class Sailerx(FittedModel):
         Raises
         ------
         InputError
-            If no gene of the graph has such a peak.
+            If no gene of the graph has such a peak, or the result would take more than 4 GiB of memory.
         """
         table = graph.to_frame()
         table = table[table["target"].isin(self.peaks.names)]
@@ -212,8 +212,8 @@ class Sailerx(FittedModel):
         shape = (len(columns), len(genes))
         sums = sp.csr_matrix((table["weight"].to_numpy(dtype=np.float32), (position, gene)), shape=shape)
         blocks = self._decoded(adata, columns, batch, depth, None, settings)
-        x = np.concatenate([np.asarray(block @ sums) for block in blocks])
-        return AnnData(x, obs=adata.obs.copy(), var=pd.DataFrame(index=pd.Index(genes, dtype=object)))
+        activity = (np.asarray(block @ sums) for block in blocks)
+        return collect(activity, adata, pd.Index(genes, dtype=object), 0.0, file)
 
     def _decoded(
         self, adata: AnnData, columns: np.ndarray, batch: str | Sequence[str] | None, depth: float | None,

@@ -25,7 +25,7 @@ from isthmus.metrics import nearest
 from isthmus.models.sailerx import PAIRED, SAILERX, UNPAIRED, Weights, alignment_weights
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import variable_values
-from isthmus.tl._training import loop_options, planned_steps
+from isthmus.tl._training import facts_of, loop_options, planned_steps
 from isthmus.train import train
 from isthmus.train.devices import randomness
 
@@ -244,7 +244,8 @@ def run(
     if decay is None:
         decay = DECAY_PER_NAT * nats_of_frequencies(peaks.frequency)
     options = loop_options(settings, max_steps=steps, seed=settings.seed, weight_decay=decay)
-    return network, train(network, loader, held_out, options, progress=progress, checkpoint=checkpoint)
+    facts = facts_of(settings)
+    return network, train(network, loader, held_out, options, progress=progress, checkpoint=checkpoint, facts=facts)
 
 
 def begin_linear(network: SAILERX, cells: Cells, peaks: Peaks, n_batches: int, seed: int) -> None:
@@ -258,6 +259,7 @@ def begin_linear(network: SAILERX, cells: Cells, peaks: Peaks, n_batches: int, s
     encoder, decoder, x, frequency = network.encoder, network.decoder, cells.x, peaks.frequency
     n_components = min(encoder.second.weight.shape[2], encoder.head.mean.out_features, min(x.shape) - 1)
     lsi = Lsi.fit(x, n_components, seed)
+    n_components = lsi.n_components  # fewer where the cells differ in fewer ways
     usual = np.log1p(LSI_DEPTH * lsi.idf / (frequency @ lsi.idf))
     loadings = (lsi.vectors / lsi.singular) * usual[:, None]
     scores = (x @ loadings) / cells.open_peaks[:, None].clip(1)

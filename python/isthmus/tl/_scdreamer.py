@@ -118,7 +118,7 @@ class Scdreamer(SingleModality, Classifying):
         check_number(min_coverage, "min_coverage", 0.0, 1.0)
         study = self._study(query, batch_key, layer, values, None)
         code, known, new = self._codes(study, named=batch_key is not None)
-        prepared = self.pipeline.apply(study, None, min_coverage)
+        prepared = self.pipeline.apply(study, np.where(code < len(self.batches), code, -1), min_coverage)
         z = encode(self.network, prepared, code)
         named = {} if batch_key is None else {"batch_key": batch_key}
         return self._write_projection(

@@ -19,7 +19,7 @@ from isthmus.nn.fusion import Whitening
 from isthmus.tl._groups import ROUNDS, batch_directions, group_cells
 from isthmus.tl._inference import CELLS_AT_ONCE, fill_of
 from isthmus.tl._paired import MODALITIES, Paired
-from isthmus.tl._training import HELD_OUT_AT_ONCE, loop_options, one_history, planned_steps
+from isthmus.tl._training import HELD_OUT_AT_ONCE, facts_of, loop_options, one_history, planned_steps
 from isthmus.train import train
 
 GRADIENT_CLIP = 10.0
@@ -123,10 +123,14 @@ def run(
         network.weights = everything if name == "contrast" else replace(everything, moc=0.0, mom=0.0)
         seed = settings.seed + number
         loader = _loader(prepared, paired, label, rows, size, seed, shuffle=True)
-        held_out = _loader(prepared, paired, label, held, HELD_OUT_AT_ONCE, seed, shuffle=False) if len(held) else None
+        held_out = None
+        if (paired.rows[held] >= 0).any(axis=0).all():
+            held_out = _loader(prepared, paired, label, held, HELD_OUT_AT_ONCE, seed, shuffle=False)
         options = loop_options(settings, max_steps=n_steps, seed=seed, gradient_clip=GRADIENT_CLIP)
         folder = None if checkpoint is None else f"{checkpoint}/{name}"
-        history = train(network, loader, held_out, options, progress=progress, checkpoint=folder)
+        history = train(
+            network, loader, held_out, options, progress=progress, checkpoint=folder, facts=facts_of(settings)
+        )
         parts.append(history.assign(phase=number))
     network.weights = everything
     return one_history(parts)

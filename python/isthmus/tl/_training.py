@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,13 @@ def run_training(
     validation = SparseLoader(prepared.x, batch, held_out, HELD_OUT_AT_ONCE, **cells) if len(held_out) else None
     steps = planned_steps(settings, len(rows), size, default_steps)
     run = loop_options(settings, max_steps=steps, seed=settings.seed, **options)
-    return train(network, loader, validation, run, progress=progress, checkpoint=checkpoint)
+    facts = facts_of(settings)
+    return train(network, loader, validation, run, progress=progress, checkpoint=checkpoint, facts=facts)
+
+
+def facts_of(settings: Settings) -> dict[str, Any]:
+    """The settings that decide the numbers of a run: all but the name of the result."""
+    return {name: value for name, value in asdict(settings).items() if name != "key_added"}
 
 
 def loop_options(settings: Settings, **options: Any) -> Options:

@@ -73,7 +73,7 @@ def check_labels(
     label = np.full(len(labels), None, dtype=object)
     label[has] = names[code]
     wrong, suggestion = np.full(len(labels), np.nan), label.copy()
-    wrong[has], winner = _vote_on(z[has], code, len(names), k)
+    wrong[has], winner = _vote_on(z[has], code, len(names), int(k))
     rejected = wrong[has] > wrong_above
     suggestion[np.flatnonzero(has)[rejected]] = names[winner[rejected]]
     if not has.all():

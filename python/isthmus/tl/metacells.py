@@ -80,7 +80,7 @@ def metacells(
             f"{n_metacells}",
             "choose another number, about one for 20 to 50 cells",
         )
-    code = _groups(_representation(adata, study, use_rep, seed), study.batch, n_metacells, seed)
+    code = _groups(_representation(adata, study, use_rep, seed), study.batch, int(n_metacells), seed)
     n = code.max() + 1
     member = sp.csr_matrix((np.ones(len(code), np.float32), (code, np.arange(len(code)))), shape=(n, len(code)))
     names = pd.Index([f"metacell_{i + 1}" for i in range(n)])
@@ -130,6 +130,8 @@ def _groups(z: np.ndarray, batch: np.ndarray, n_groups: int, seed: int) -> np.nd
 def _majority(labels: pd.Series, code: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
     """The most frequent label of each group, None where it has none, and the share of the labelled cells with it."""
     known = labels.notna().to_numpy()
+    if not known.any():
+        return np.full(n_groups, None), np.full(n_groups, np.nan)
     kinds, names = pd.factorize(labels[known])
     votes = sp.csr_matrix((np.ones(known.sum()), (code[known], kinds)), shape=(n_groups, len(names))).toarray()
     total = votes.sum(axis=1)

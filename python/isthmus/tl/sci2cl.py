@@ -234,7 +234,7 @@ def fit(
         "n_cells": len(paired.cells), "n_paired": int(paired.both.sum()), "labels_used": label is not None,
         "n_features": {m: len(one.pipeline.features) for m, one in inputs.items()},
         "n_batches": {m: len(names) for m, names in batches.items()},
-        "batch_counts": np.bincount(paired.studies["rna"].batch, minlength=len(batches["rna"])).tolist(),
+        "batch_counts": np.bincount(_batches(paired), minlength=len(batches["rna"])).tolist(),
         "target": {m: one.pipeline.depth.target for m, one in inputs.items()},
     }  # fmt: skip
     with randomness(settings.seed):
@@ -249,6 +249,12 @@ def fit(
         batches=batches, cells=pd.Index(paired.cells), latent=latent, measured=measured_of(paired.rows),
         history=history,
     )  # fmt: skip
+
+
+def _batches(paired: Paired) -> np.ndarray:
+    """(distinct cells,) codes of the batches: the RNA's, where it is absent the ATAC's."""
+    rna, atac = (paired.studies[m].batch[paired.rows[:, i]] for i, m in enumerate(MODALITIES))
+    return np.where(paired.has("rna"), rna, atac)
 
 
 def joint_labels(objects: Mapping[str, AnnData], paired: Paired, labels_key: str) -> np.ndarray:

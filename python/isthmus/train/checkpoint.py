@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,14 +36,18 @@ class Checkpoints:
         Those whose counters belong to the state.
     data
         Check sum of the training cells: the state of a run on other cells is not taken for this one's.
+    facts
+        What else decides the numbers, such as the settings of the verb, and must be the same.
     seconds
         Least time between two writes.
     """
 
     def __init__(
-        self, folder: str | Path, callbacks: Sequence[Callback], data: str = "", seconds: float = SECONDS_BETWEEN
-    ) -> None:
-        self.folder, self.callbacks, self.data, self.seconds = Path(folder), callbacks, data, seconds
+        self, folder: str | Path, callbacks: Sequence[Callback], data: str = "",
+        facts: Mapping[str, Any] | None = None, seconds: float = SECONDS_BETWEEN,
+    ) -> None:  # fmt: skip
+        self.folder, self.callbacks, self.data, self.facts = Path(folder), callbacks, data, dict(facts or {})
+        self.seconds = seconds
         self.last = 0.0
 
     def on_begin(self, run: Run) -> None:
@@ -76,7 +80,7 @@ class Checkpoints:
         for phase, optimizer in zip(run.phases, run.optimizers, strict=True):
             for number, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{phase.name}.{number}.{key}": value for key, value in state.items()}
-        tensors["random"] = torch.get_rng_state()
+        tensors |= _random_state(run.fabric.device)
         facts = {
             "options": self._recorded(run),
             "stop": run.stop, "reason": run.reason,
@@ -119,15 +123,24 @@ class Checkpoints:
         for callback, count in zip(self.callbacks, facts["looks_without"], strict=True):
             callback.looks_without = count
         torch.set_rng_state(tensors["random"])
+        if "random.cuda" in tensors and run.fabric.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], run.fabric.device)
 
     def _recorded(self, run: Run) -> dict[str, Any]:
-        """All that decides the numbers: options, cells, the model's shape and its plain settings."""
+        """All that decides the numbers: options, cells, the model's shape and plain settings, and what was said."""
         shapes = {name: list(tensor.shape) for name, tensor in run.model.state_dict().items()}
         plain = {name: value for name, value in vars(run.model).items() if isinstance(value, int | float | str)}
         plain.pop("training", None)
         records = {name: asdict(value) for name, value in vars(run.model).items() if is_dataclass(value)}
-        facts = {**asdict(run.options), "shapes": shapes, "model": {**plain, **records}, "data": self.data}
+        model = {**plain, **records}
+        facts = {**asdict(run.options), "shapes": shapes, "model": model, "data": self.data, "facts": self.facts}
         return json.loads(json.dumps(facts))  # as it reads back: a tuple comes back as a list
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    """Where the generators stand that noise is drawn from."""
+    states = {"random": torch.get_rng_state()}
+    return states | ({"random.cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -97,7 +97,6 @@ def compile_if_worth(model: nn.Module, options: Options, cells_per_step: int) ->
         return False
     if not torch.cuda.is_available() and shutil.which("g++") is None and shutil.which("clang++") is None:
         return False
-    torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
     model.compile()
     return True
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import torch
 
 from isthmus.data.loader import SparseLoader
 from isthmus.train.callbacks import Callback, EarlyStopping, Progress
@@ -25,6 +26,7 @@ def train(
     *,
     progress: str | Callable[[str], Any] = "auto",
     checkpoint: str | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Train ``model`` in place.
 
@@ -43,6 +45,8 @@ def train(
     checkpoint
         Folder to keep the state of the run in. If it holds the state of an interrupted run with the same options,
         that run goes on, and ends with the numbers that it would have had without the interruption.
+    facts
+        What decides the numbers beside options and cells, as JSON knows it: a state with other ones is refused.
 
     Returns
     -------
@@ -58,11 +62,12 @@ def train(
     loader.rank, loader.world = fabric.global_rank, fabric.world_size
     held_out = validation if validation is not None and validation.n_cells else None
     callbacks: list[Callback] = [] if held_out is None else [EarlyStopping()]
-    if checkpoint is not None:
-        callbacks.append(Checkpoints(checkpoint, callbacks, loader.fingerprint()))
+    if checkpoint is not None:  # the same callbacks in every process, though one of them alone reports
+        callbacks.append(Checkpoints(checkpoint, tuple(callbacks), loader.fingerprint(), facts))
     if fabric.is_global_zero:
         callbacks.append(Progress(make_reporter(progress)))
-    with randomness(options.seed):
+    as_it_is = torch._dynamo.config.patch(suppress_errors=True)  # so runs what cannot be compiled
+    with randomness(options.seed), as_it_is:
         compile_if_worth(model, options, loader.batch_size)
         run = Run.start(model, options, fabric)
         model.train()

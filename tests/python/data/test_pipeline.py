@@ -185,6 +185,20 @@ def test_each_batch_may_have_its_own_scale(rna):
     np.testing.assert_allclose(pipe.apply(study).x.toarray(), prepared.x.toarray(), rtol=1e-5)
 
 
+def test_known_batches_keep_the_references_scale_beside_new_ones(rna):
+    """A few cells of a batch say little of its largest values, and their code says all."""
+    study = from_anndata(rna, "batch")
+    pipe, prepared = Pipeline.fit(study, n_features=80, scaling="batch")
+    few = np.flatnonzero(study.batch == 0)[:6]
+    other = np.flatnonzero(study.batch == 1)[:20]
+    both = from_anndata(rna[np.concatenate([few, other])], "batch")
+    code = np.where(both.batch == 0, 0, -1)
+    mixed = pipe.apply(both, code).x.toarray()
+    np.testing.assert_allclose(mixed[:6], prepared.x[few].toarray(), rtol=1e-5)
+    np.testing.assert_allclose(mixed[6:], pipe.apply(both).x[6:].toarray(), rtol=1e-5)
+    assert not np.allclose(mixed[6:], prepared.x[other].toarray(), rtol=1e-3)
+
+
 def test_a_new_batchs_scale_does_not_depend_on_the_other_new_ones(rna):
     pipe, _ = Pipeline.fit(from_anndata(rna, "batch"), n_features=80, scaling="batch")
     alone, first = rna[rna.obs["batch"] == "batch1"], (rna.obs["batch"] == "batch1").to_numpy()

@@ -115,6 +115,15 @@ def test_a_matrix_in_a_file_is_read(adata, tmp_path):
     assert np.array_equal(from_anndata(backed, "batch").x.toarray(), adata.X.toarray())
 
 
+def test_a_part_of_what_is_on_disk_is_refused_before_the_work(adata, tmp_path, refused):
+    """Nothing can be written to it: the result of a long training would be lost."""
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    part = ad.read_h5ad(tmp_path / "x.h5ad", backed="r")[:10]
+    with refused("a part of one that is on disk", "an AnnData that results can be written to", ".to_memory()"):
+        from_anndata(part, "batch")
+    assert from_anndata(part.to_memory(), "batch").n_cells == 10
+
+
 def test_no_batch_column(adata, refused):
     adata.obs["donor"] = "d"
     with refused(

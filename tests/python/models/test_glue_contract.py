@@ -42,7 +42,7 @@ def part(whole, query):
 def fit(graph):
     """``fit(data, **settings)`` with this graph and few steps."""
 
-    def run(data, **settings):
+    def run(data, graph=graph, **settings):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return im.tl.glue(data, graph, **{**QUICK, **settings})
@@ -264,3 +264,18 @@ def test_other_weights_do_not_go_on_from_a_checkpoint(reference, fit, refused, t
     fit(reference, **settings)
     with refused("other cells or settings", "the same cells and settings", kind=im.ModelFileError):
         fit(reference, **settings, kl_weight=0.5)
+
+
+@pytest.mark.parametrize("change", [{"dropout": 0.5}, {"weights": 0.05}], ids=lambda change: next(iter(change)))
+def test_another_dropout_or_graph_does_not_go_on_from_a_checkpoint(
+    reference, graph, fit, refused, tmp_path, monkeypatch, change
+):
+    """Neither is seen in the shape of the network."""
+    monkeypatch.setattr(loop, "Checkpoints", functools.partial(checkpoint.Checkpoints, seconds=0.0))
+    settings = {"max_steps": 8, "n_models": 0, "balance": False, "checkpoint": str(tmp_path / "run")}
+    fit(reference, **settings)
+    if "weights" in change:
+        table = graph.to_frame().assign(weight=change.pop("weights"))
+        change["graph"] = im.genomics.GuidanceGraph.from_frame(table, graph.by_modality())
+    with refused("other cells or settings", "the same cells and settings", kind=im.ModelFileError):
+        fit(reference, **settings, **change)

@@ -73,7 +73,7 @@ def test_copies_of_a_cell_are_sure():
 
 def test_more_neighbours_than_cells_ask_all(islands):
     z, labels = islands
-    label, _ = nearest_labels(z[58:62], labels[58:62], z[:2], 50, 0.0)
+    label, _ = nearest_labels(z[58:62], labels[58:62], z[:2], 50.0, 0.0)
     assert list(label) == ["left", "left"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import isthmus as im
@@ -50,6 +51,9 @@ def test_missing_labels_do_not_vote(data):
     small = im.tl.metacells(rna, 40, labels_key="known")
     assert small.obs["known"].notna().sum() <= 5
     assert small.obs.loc[small.obs["known"].isna(), "known_share"].isna().all()
+    rna.obs["known"] = pd.Series(None, index=rna.obs_names, dtype=object)
+    small = im.tl.metacells(rna, 40.0, labels_key="known")
+    assert small.obs[["known", "known_share"]].isna().all(axis=None)
 
 
 def test_all_cells_are_projected_into_a_model_of_metacells(data):

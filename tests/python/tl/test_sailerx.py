@@ -183,7 +183,15 @@ def test_what_is_imputed_of_all_cells_is_of_one_depth():
         np.testing.assert_allclose(sums, depth or np.exp(model.network.depth[0]), rtol=1e-3)
 
 
-def test_gene_activity_sums_the_peaks_of_a_gene(data, refused):
+def test_cells_that_differ_in_few_ways(data):
+    """Six copies of ten cells have ten components, not as many as were asked for."""
+    few = {k: ad.concat([x[:10]] * 6, merge="same") for k, x in data.items()}
+    for x in few.values():
+        x.obs_names = [f"cell{i}" for i in range(60)]
+    assert np.isfinite(fit(few, n_components=5).latent).all()
+
+
+def test_gene_activity_sums_the_peaks_of_a_gene(data, refused, tmp_path, monkeypatch):
     model = fit(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -194,6 +202,11 @@ def test_gene_activity_sums_the_peaks_of_a_gene(data, refused):
     own = table[table["source"] == gene]
     expected = chances[:, own["target"]].X @ own["weight"].to_numpy()
     np.testing.assert_allclose(activity[:, gene].X[:, 0], expected, rtol=1e-4)
+    on_disk = model.gene_activity(data["atac"], graph, file=tmp_path / "activity.h5ad")
+    np.testing.assert_array_equal(on_disk.X[:], activity.X)
+    monkeypatch.setattr(im.tl._impute, "LARGEST_DENSE", 1000)
+    with refused("cells x", "GiB in memory", "name a file"):
+        model.gene_activity(data["atac"], graph)
     other = data["atac"].copy()
     other.var_names = [f"x{i}" for i in range(other.n_vars)]
     with warnings.catch_warnings():

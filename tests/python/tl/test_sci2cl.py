@@ -115,6 +115,25 @@ def test_cells_with_one_modality_take_part():
     assert "96 of them with one modality" in repr(model)
 
 
+def test_the_adversary_counts_distinct_cells_whatever_was_measured():
+    """A batch with chromatin alone is one of cells too, not one of none."""
+    data = simulate(pairing="partial", paired_fraction=0.7)
+    only = data["atac"].obs_names.difference(data["rna"].obs_names)
+    one = only.append(data["rna"].obs_names[:2])
+    for x in data.values():
+        x.obs["lab"] = np.where(x.obs_names.isin(one), "one", "two")
+    model = fit(data, batch_key="lab", batch_weight=1.0)
+    assert model.manifest.facts["batch_counts"] == [48 + 2, 160 - 2]
+
+
+def test_few_pairs_and_cells_to_hold_out():
+    """Where no paired cell is held out none is."""
+    data = simulate(pairing="partial", paired_fraction=0.05)
+    atac = data["atac"].obs_names.isin(data["rna"].obs_names)
+    data["atac"] = data["atac"][atac].copy()
+    assert np.isfinite(fit(data, early_stopping=True).latent).all()
+
+
 def test_a_mudata_is_what_its_modalities_are(data):
     mudata = pytest.importorskip("mudata")
     with warnings.catch_warnings():

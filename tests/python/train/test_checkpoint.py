@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import json
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -109,6 +110,8 @@ def test_other_settings_cells_and_models_are_refused(toy, loaders, options, inte
         model = toy()
         model.kl_weight = 3.0
         train(model, *loaders(), options(), progress="silent", checkpoint=str(folder))
+    with expect():
+        train(toy(), *loaders(), options(), progress="silent", checkpoint=str(folder), facts={"dropout": 0.5})
 
 
 @pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
@@ -143,6 +146,7 @@ def test_a_write_that_fails_leaves_the_older_state(interrupted, monkeypatch):
 def a_run():
     class Nothing:
         model, best, phases, optimizers, options = torch.nn.Linear(1, 1), None, [], [], loop.Options(max_steps=1)
+        fabric = SimpleNamespace(device=torch.device("cpu"))
         stop, reason, epoch, step, rows, best_epoch = False, "", 0, 0, [], 0
 
     return Nothing()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
@@ -76,7 +74,6 @@ def test_only_long_runs_are_compiled(monkeypatch, options):
             compiled.append(True)
 
     model = Model(1000, 1000)
-    monkeypatch.setattr(devices.torch, "_dynamo", SimpleNamespace(config=SimpleNamespace()))
     monkeypatch.setattr(devices.shutil, "which", lambda name: "/usr/bin/g++")
     assert not compile_if_worth(model, options(compile="auto", max_steps=10), 64)
     assert not compile_if_worth(model, options(compile=False, max_steps=10**9), 64)

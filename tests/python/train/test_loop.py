@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from isthmus import TrainingError
-from isthmus.train import train
-from isthmus.train.schedules import warm_cosine
+from isthmus.train import Phase, train
+from isthmus.train.schedules import cyclical, warm_cosine
 
 
 def same(a, b):
@@ -89,6 +89,31 @@ def test_a_look_at_held_out_cells_does_not_move_the_training(toy, loaders, optio
     alone = train(toy(), loader, None, options(), progress="silent")
     assert not any(name.startswith("validation") for name in alone)
     pd.testing.assert_frame_equal(timeless(looked)[timeless(alone).columns], timeless(alone))
+
+
+def test_looks_are_at_one_objective_whatever_the_clock(toy, loaders, options, monkeypatch):
+    """Held-out losses can be compared though the weight of a term goes up and down: they have the last step's."""
+    clocks = []
+
+    def phases(self):
+        return [Phase("fit", [self], lambda terms, clock: terms.error + cyclical(clock.fraction, 3) * terms.size)]
+
+    model = toy()
+    monkeypatch.setattr(type(model), "phases", phases)
+    monkeypatch.setattr(type(model), "at", lambda self, clock: clocks.append((self.training, clock.step)))
+    history = train(model, *loaders(), options(max_steps=40, patience=None), progress="silent")
+    np.testing.assert_allclose(
+        history["validation_loss"], history["validation_error"] + history["validation_size"], rtol=1e-5
+    )
+    assert {step for training, step in clocks if not training} == {39}
+    assert [step for training, step in clocks if training] == list(range(40))
+
+
+def test_what_cannot_be_compiled_is_the_users_to_see_outside(toy, loaders, options):
+    seen = []
+    train(toy(), *loaders(), options(), progress=lambda line: seen.append(torch._dynamo.config.suppress_errors))
+    assert all(seen)
+    assert not torch._dynamo.config.suppress_errors
 
 
 @pytest.mark.parametrize("steps", [1, 9, 10, 11, 37])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 SCRIPT = """
-import os, sys, warnings
+import functools, os, sys, warnings
 import numpy as np, torch
 import isthmus as im
-from isthmus.train import Losses, Model, Options, Phase
+from isthmus.train import Losses, Model, Options, Phase, loop
 from isthmus.train.devices import make_fabric
 from isthmus.train.run import Run
 
@@ -21,6 +21,10 @@ rank, folder = int(os.environ["RANK"]), sys.argv[1]
 usual = {"devices": 2, "accelerator": "cpu", "max_steps": 30, "batch_size": 64, "progress": "silent"}
 data = im.data.simulate(n_cells=400, n_genes=300, n_peaks=600, seed=1)
 found = {"scalex": im.tl.scalex(data["rna"], "batch", **usual).latent}
+loop.Checkpoints = functools.partial(loop.Checkpoints, seconds=0.0)
+kept = {**usual, "checkpoint": f"{folder}/run", "early_stopping": True}
+for name in ("whole", "again"):  # the second goes on from the state of the first, which has no step left
+    found[name] = im.tl.scalex(data["rna"], "batch", **kept).latent
 found["scdreamer"] = im.tl.scdreamer(data["rna"], "batch", labels_key="cell_type", **usual).latent
 found["sailerx"] = im.tl.sailerx(data, batch_key="batch", **usual).latent
 found["sci2cl"] = im.tl.sci2cl(data, batch_key="batch", **usual).latent
@@ -68,6 +72,11 @@ def test_processes_end_with_one_model(found, system):
     assert np.isfinite(one).all()
     assert one.std(axis=0).max() > 0
     np.testing.assert_array_equal(one, other)
+
+
+def test_every_process_goes_on_from_a_checkpoint(found):
+    for each in found:
+        np.testing.assert_array_equal(each["again"], each["whole"])
 
 
 def test_the_gradient_is_that_of_all_cells(found):
