@@ -63,8 +63,8 @@
 # a data.frame cannot carry duplicate names on its way. Turn them into
 # data.frames.
 .finishStudy <- function(study) {
-    study$obs <- .finishFrame(study$obs)
-    study$var <- .finishFrame(study$var)
+    study$obs <- .finishFrame(study$obs, "cell")
+    study$var <- .finishFrame(study$var, "feature")
     study$assays <- lapply(study$assays, function(assay) {
         dimnames(assay) <- list(rownames(study$var), rownames(study$obs))
         assay
@@ -77,17 +77,28 @@
     study
 }
 
-.finishFrame <- function(frame) {
+.finishFrame <- function(frame, what) {
     columns <- if (is.null(frame$columns)) list() else frame$columns
-    names <- as.character(frame$names)
-    if (anyDuplicated(names) || anyNA(names)) {
-        names <- make.unique(ifelse(is.na(names), "NA", names))
-    }
     structure(
         columns,
-        names = as.character(names(columns)), row.names = names,
+        names = as.character(names(columns)), row.names = .uniqueNames(frame$names, what),
         class = "data.frame"
     )
+}
+
+# Names that stand more than once get a number, as scanpy gives it.
+.uniqueNames <- function(names, what) {
+    names <- as.character(names)
+    unique <- make.unique(names, sep = "-")
+    changed <- which(unique != names)
+    if (length(changed)) {
+        warning(sprintf(
+            "%d %s %s changed, because names must be unique: %s is now %s%s.", length(changed), what,
+            if (length(changed) == 1L) "name was" else "names were", .quoted(names[changed[1]]),
+            .quoted(unique[changed[1]]), if (length(changed) == 1L) "" else ", for example"
+        ), call. = FALSE)
+    }
+    unique
 }
 
 .isPlainStudy <- function(x) {

@@ -29,10 +29,11 @@
     )
 }
 
-# Words of the core that have another name here, because R fills them in.
+# Words of the core that have another name here, because R fills them in. Of `layer`
+# only a SingleCellExperiment gets here: Seurat's methods have it as an argument.
 .ownWords <- c(
     batch_key = "batch =", labels_key = "labels =", key_added = "name =", folder = "model_dir =",
-    layer = "assay = and layer =", progress = "verbose =", adata = "x", data = "x",
+    layer = "assay =", progress = "verbose =", adata = "x", data = "x",
     graph = "genes = or edges ="
 )
 
@@ -159,10 +160,11 @@
     .queryStudy(x, model, place$assay, place$layer, place$values, batch)
 }
 
-# Reference cells that lost their embedding still have their batches. Cells without
-# names cannot be told from others.
+# Reference cells that lost their embedding still have the model and their batches. Names
+# alone make no cell one of the reference: many objects have a cell1.
 .batchOfReference <- function(x, model) {
-    if (all(.cellKeys(x) %in% model@cells) && !is.null(.cellNames(x))) {
+    named <- !is.null(.cellNames(x)) && all(.cellKeys(x) %in% model@cells)
+    if (named && length(.copiesHeld(x, model))) {
         .batchesMade(x, model@provenance)
     }
 }
@@ -204,7 +206,7 @@
     if (!is.null(z)) {
         return(z)
     }
-    ours <- Filter(function(held) identical(.modelId(held), .modelId(model)), .heldModels(x))
+    ours <- .copiesHeld(x, model)
     names <- names(ours)
     if (!is.null(modality)) {
         names <- unlist(lapply(ours, function(held) held@provenance$embeddings[modality]))

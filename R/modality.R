@@ -27,9 +27,9 @@
 
 # Cells that the model was fitted on know their modality, where they are of one.
 .modalityOf <- function(query, model) {
-    for (record in .heldModels(query)) {
+    for (record in .copiesHeld(query, model)) {
         places <- names(record@provenance$embeddings)
-        if (identical(.modelId(record), .modelId(model)) && length(places) == 1L) {
+        if (length(places) == 1L) {
             return(places)
         }
     }
@@ -58,10 +58,10 @@
     model
 }
 
-# The object that holds a modality, of a reference of several.
+# The object that holds a modality, of a reference of several, to read its cell data.
 .experimentOf <- function(reference, modality) {
     several <- .isMultiAssay(reference) || (is.list(reference) && modality %in% names(reference))
-    if (several) reference[[modality]] else reference
+    if (several) .lent(reference[[modality]], .lentCells(reference, modality)) else reference
 }
 
 # Cells with all their values, and the embedding that this model made of them.

@@ -190,6 +190,11 @@ setMethod("isthmusModel", "ANY", function(x, name = NULL, ...) {
     Filter(function(r) is(r, "IsthmusModel"), held)
 }
 
+# The records of this fit among them, by the names that they have in the object.
+.copiesHeld <- function(x, model) {
+    Filter(function(held) identical(.modelId(held), .modelId(model)), .heldModels(x))
+}
+
 .refuseModelless <- function(models, name, projected = FALSE) {
     if (!length(models)) {
         .stopInput(

@@ -176,7 +176,11 @@
 
 # Labels of several objects by one column, of those that have it.
 .labelsOfMany <- function(objects, column) {
-    if (.isMultiAssay(objects)) objects <- .experiments(objects)
+    if (.isMultiAssay(objects)) {
+        objects <- Map(function(one, name) {
+            .lent(one, .lentCells(objects, name))
+        }, .experiments(objects), names(objects))
+    }
     has <- vapply(objects, function(one) .isShared(one) && column %in% colnames(.cellData(one)), NA)
     if (!any(has)) {
         .stopInput(

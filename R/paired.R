@@ -10,8 +10,8 @@
 .isShared <- function(x) .isSeurat(x) || is(x, "SummarizedExperiment")
 
 # @param named list(rna, atac): what they are called in x; NULL for the usual names.
-# @return list(x, parts, places, shared): parts is list(rna, atac) of list(x, assay),
-#   places their names in x, shared whether one object holds both.
+# @return list(x, parts, places, shared): parts is list(rna, atac) of list(x, assay, lent)
+#   as of .modalities(), places their names in x, shared whether one object holds both.
 .pairedHome <- function(x, named) {
     shared <- .isShared(x)
     usual <- if (.isSeurat(x)) c("RNA", "ATAC") else if (shared) c("main", "ATAC") else c("rna", "atac")
@@ -32,7 +32,10 @@
         parts <- lapply(places, function(place) {
             .partsOfMany(setNames(list(x[[place]]), place), NULL)[[1]]
         })
-        for (role in names(parts)) .checkCellNames(parts[[role]]$x, places[[role]])
+        for (role in names(parts)) {
+            .checkCellNames(parts[[role]]$x, places[[role]])
+            parts[[role]]$lent <- .lentCells(x, places[[role]])
+        }
     }
     list(x = x, parts = parts, places = unlist(places), shared = shared)
 }

@@ -66,12 +66,14 @@
     genes <- .bedOf(ranges)
     genes$gene_name <- .firstColumn(table, .geneNames)
     genes$gene_id <- .firstColumn(table, .geneIds)
-    if (is.null(genes$gene_name) && is.null(genes$gene_id)) {
+    # Signac's annotation has exons and no genes: a gene reaches over all of its own.
+    ofParts <- length(type) > 0L && !"gene" %in% type
+    # The names of parts that know their gene are not the gene's.
+    if (is.null(genes$gene_name) && !(ofParts && length(genes$gene_id))) {
         genes$gene_name <- names(ranges)
     }
     .checkGenes(genes, names(table))
-    # Signac's annotation has exons and no genes: a gene reaches over all of its own.
-    if (length(type) && !"gene" %in% type) .spanned(genes) else genes
+    if (ofParts) .spanned(genes) else genes
 }
 
 .firstColumn <- function(table, names) {
@@ -105,14 +107,13 @@
 .genesFromFrame <- function(table) {
     if (all(.bedColumns[1:3] %in% names(table))) {
         ranges <- .rangesFromBed(table)
-        if (.row_names_info(table) < 0L) names(ranges) <- NULL # rows that are only counted
         S4Vectors::mcols(ranges) <- table[setdiff(names(table), c(.bedColumns, .reservedColumns))]
-        return(.genesFromRanges(ranges))
+    } else {
+        ranges <- tryCatch(
+            GenomicRanges::makeGRangesFromDataFrame(table, keep.extra.columns = TRUE),
+            error = function(condition) NULL
+        )
     }
-    ranges <- tryCatch(
-        GenomicRanges::makeGRangesFromDataFrame(table, keep.extra.columns = TRUE),
-        error = function(condition) NULL
-    )
     if (is.null(ranges)) {
         .stopInput(
             paste(
@@ -123,6 +124,8 @@
             "rename the columns, or give a GRanges"
         )
     }
+    # Rows that are only counted have no names, also where some were left out.
+    if (is.integer(.row_names_info(table, 0L))) names(ranges) <- NULL
     .genesFromRanges(ranges)
 }
 
@@ -139,6 +142,8 @@
         bed <- if (is(x, "RangedSummarizedExperiment")) .bedFromRanges(x)
         table <- rowData(x)
         if (is.null(bed) && all(.bedColumns[1:3] %in% names(table))) {
+            # As .featureTable() has called it where a position lacks.
+            names(table)[names(table) == "feature_strand"] <- "strand"
             bed <- as.data.frame(table[intersect(.bedColumns, names(table))])
         }
         ids <- .firstColumn(table, .geneIds)

@@ -12,7 +12,10 @@
 #' @details
 #' An `.h5ad` file is read by the Python core. Its matrix `X` becomes the assay
 #' `X`, each layer an assay of its own name, `obs` and `var` become the data of
-#' cells and features, `obsm` the `reducedDims` by their names. Feature columns
+#' cells and features, `obsm` the `reducedDims` by their names (sparse ones of more than
+#' 10,000 columns are left out with a warning). The `X` of a file that `writeStudy()` wrote
+#' has its name back, unless a layer has taken it or the `counts` are no whole numbers any
+#' more. Names that stand more than once get a number, as in `A`, `A-1`. Feature columns
 #' `chrom`, `chromStart`, `chromEnd` and `strand` (BED, from 0) become `rowRanges`,
 #' and are written from them. The verbs of this
 #' package read `counts` first and `X` where there is none.
@@ -22,8 +25,14 @@
 #' data. Files are written under a temporary name and renamed, so that an
 #' interrupted call leaves no half file behind.
 #'
+#' An `.h5ad` file has no place for `metadata(x)`, or a Seurat object's `misc`, and so none
+#' for the fitted model: `writeStudy()` warns of what it leaves out. [saveModel()] or an
+#' `.rds` file keeps the model. Dates and times are written as text. Names with `/` and a
+#' column `_index` are refused.
+#'
 #' @return `readStudy()` returns a SingleCellExperiment for an `.h5ad` file, and
-#'   for an `.rds` file the object in it, which must be one that the verbs take.
+#'   for an `.rds` file the object in it, which must be one that the verbs take: a
+#'   SingleCellExperiment, SummarizedExperiment, Seurat object or MultiAssayExperiment.
 #'   `writeStudy()` returns the path, invisibly.
 #' @seealso [runSCALEX()] and [runScDREAMER()], which take paths too.
 #' @examples
@@ -46,7 +55,7 @@ readStudy <- function(path, verbose = TRUE) {
     }
     if (kind == "rds") {
         x <- readRDS(path)
-        if (!.isSeurat(x) && !is(x, "SummarizedExperiment")) .refuseClass(x)
+        if (!.isShared(x) && !.isMultiAssay(x)) .refuseClass(x)
         return(x)
     }
     result <- .core("read", NULL, list(path = normalizePath(path)), verbose)
@@ -58,7 +67,7 @@ readStudy <- function(path, verbose = TRUE) {
 writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
     .checkPath(path, "file")
     kind <- .fileKind(path)
-    if (!.isSeurat(x) && !is(x, "SummarizedExperiment")) .refuseClass(x)
+    if (!.isShared(x)) .refuseClass(x)
     .refuseExisting(path, overwrite)
     part <- tempfile(
         ".isthmus-", dirname(path), paste0(".", kind)
@@ -69,11 +78,35 @@ writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
     } else {
         study <- if (.isSeurat(x)) .wholeStudySeurat(x) else .wholeStudySCE(x)
         .core("write", study, list(path = part), verbose)
+        .warnLeftOut(x)
     }
     if (!file.rename(part, path)) {
         .refuseUnwritable(dirname(path))
     }
     invisible(path)
+}
+
+# An .h5ad file has no place for what an object holds without a place, nor for models.
+.warnLeftOut <- function(x) {
+    models <- names(.heldModels(x))
+    entries <- names(.notes(x))
+    if (is.null(entries)) entries <- character(length(.notes(x)))
+    entries[!nzchar(entries)] <- "(no name)"
+    entries <- setdiff(entries, if (length(models)) "isthmus")
+    home <- if (.isSeurat(x)) "misc" else "metadata(x)"
+    left <- c(
+        if (length(entries)) sprintf("%s in %s", .listed(.quotedEach(entries)), home),
+        if (length(models)) {
+            sprintf(
+                "the fitted %s %s, which saveModel() or an .rds file keeps",
+                if (length(models) == 1L) "model" else "models", .listed(.quotedEach(models))
+            )
+        }
+    )
+    if (length(left)) {
+        warning("Left out of the .h5ad file, which has no place for it: ", paste(left, collapse = "; "), ".",
+            call. = FALSE)
+    }
 }
 
 .refuseExisting <- function(path, overwrite) {

@@ -27,8 +27,9 @@
 #' @param batch,labels batches, and cell types to learn from (any share may be missing):
 #'   one column name for all modalities, or a named list with a column name or a vector
 #'   for each modality that has them, `list(rna = "donor", atac = atac$sample)`. Of one
-#'   object with several modalities also one vector. With labels every cell of all
-#'   modalities gets one.
+#'   object with several modalities also one vector. A column that an experiment of a
+#'   MultiAssayExperiment lacks is taken from the `colData` of the whole. With labels every
+#'   cell of all modalities gets one.
 #' @param edges the user's own guidance graph instead of one from positions: a data.frame
 #'   with the columns `source` (gene), `target` (feature of another modality), and if
 #'   there are any `sign` (1 or -1) and `weight` (above 0, up to 1). Positions then only

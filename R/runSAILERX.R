@@ -25,9 +25,10 @@
 #'   then gives their embedding, and trains nothing.
 #' @param batch batches: one column name, a vector with a value for every cell of one
 #'   object, or a list by the names `rna`, `atac` and `unpaired`,
-#'   `list(atac = "donor", unpaired = "sample")`. Those of the ATAC count. Cells of
-#'   `unpaired` whose batches are not named are one of their own. `NULL` takes the parts
-#'   of a split Seurat assay, if there are any.
+#'   `list(atac = "donor", unpaired = "sample")`. Those of the ATAC count. A column that an
+#'   experiment of a MultiAssayExperiment lacks is taken from the `colData` of the whole.
+#'   Cells of `unpaired` whose batches are not named are one of their own. `NULL` takes the
+#'   parts of a split Seurat assay, if there are any.
 #' @param ... further settings by the names of the Python function
 #'   `isthmus.tl.sailerx`, for example `max_steps`, `n_hidden`, `batch_size`,
 #'   `structure_weight`, `invariance_weight`, `preset` or `accelerator`.

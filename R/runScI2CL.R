@@ -9,7 +9,9 @@
 #' @inheritParams runSAILERX
 #' @param batch batches: one column name, a vector with a value for every cell of one
 #'   object, or a list by the names `rna` and `atac`, `list(rna = "donor", atac = "donor")`.
-#'   `NULL` takes the parts of a split Seurat assay, if there are any.
+#'   A column that an experiment of a MultiAssayExperiment lacks, here or in `labels`, is
+#'   taken from the `colData` of the whole. `NULL` takes the parts of a split Seurat assay,
+#'   if there are any.
 #' @param labels cell types to learn from, of which any share may be missing: one column
 #'   name, a vector with a value for every cell of one object, or a list by the names
 #'   `rna` and `atac`. The embedding is then **no longer unsupervised**, and must not be

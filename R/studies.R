@@ -4,13 +4,15 @@
 # --- objects of modalities ---------------------------------------------------
 
 # @param assays NULL, or character named by modality, see runGLUE().
-# @return list(parts, shared): parts is a named list of list(x, assay), the genes
-#   first; shared is TRUE where one object holds all of them for the same cells.
+# @return list(parts, shared): parts is a named list of list(x, assay, lent), the genes
+#   first; lent is what the container alone knows of the cells, see .lentCells(); shared
+#   is TRUE where one object holds all of them for the same cells.
 .modalities <- function(x, assays = NULL) {
     shared <- .isSeurat(x) || is(x, "SummarizedExperiment")
     objects <- if (!shared) .experiments(x)
     .checkModalities(names(if (shared) assays else objects), if (shared) "assays" else "x")
     parts <- if (shared) .partsOfOne(x, assays) else .partsOfMany(objects, assays)
+    for (name in names(parts)) parts[[name]]$lent <- .lentCells(x, name)
     first <- match("rna", tolower(names(parts)))
     if (!is.na(first)) parts <- parts[c(first, setdiff(seq_along(parts), first))]
     list(parts = parts, shared = shared)
@@ -99,6 +101,31 @@
     )
 }
 
+# --- cell data of a container ------------------------------------------------
+
+# What a MultiAssayExperiment knows of the cells of one of its experiments: a row for
+# each, or NULL of any other container.
+.lentCells <- function(x, name) {
+    if (!.isMultiAssay(x)) {
+        return(NULL)
+    }
+    map <- MultiAssayExperiment::sampleMap(x)
+    map <- map[map$assay == name, ]
+    primary <- map$primary[match(.cellKeys(x[[name]]), map$colname)]
+    colData(x)[match(primary, rownames(colData(x))), , drop = FALSE]
+}
+
+# A copy to read, with the columns that the object lacks: none of them is written back.
+.lent <- function(x, table) {
+    if (!.isShared(x)) {
+        return(x)
+    }
+    for (column in setdiff(colnames(table), colnames(.cellData(x)))) {
+        x <- .setColumn(x, column, table[[column]])
+    }
+    x
+}
+
 # --- settings of modalities --------------------------------------------------
 
 # @param given NULL; one value for all; or a vector or list named by modality, in
@@ -145,7 +172,7 @@
         seurat <- .isSeurat(part$x)
         values <- if (is.null(of("values"))) "counts" else of("values")
         assay <- if (seurat || is.null(of("layer"))) part$assay else of("layer")
-        study <- .asStudy(part$x, assay, of("layer"), values, of("batch"),
+        study <- .asStudy(.lent(part$x, part$lent), assay, of("layer"), values, of("batch"),
             splitIsBatch = TRUE, labels = of("labels"))
         study$var <- .featurePositions(part$x, part$assay, rownames(study$var))
         study

@@ -25,10 +25,12 @@
     if (length(found) && (is.null(assay) || length(assay) == 1L)) {
         return(found[1])
     }
+    nameless <- !length(available) && length(assays(x)) > 0L
     .stopInput(
         sprintf("an assay named %s", .quoted(wanted[1])),
-        sprintf("the assays: %s", .listed(available)),
-        "name one of these assays"
+        if (nameless) "assays without names" else sprintf("the assays: %s", .listed(available)),
+        if (nameless) sprintf("name it: assayNames(x) <- %s", .quoted(wanted[1])) else
+            "name one of these assays"
     )
 }
 

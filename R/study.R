@@ -240,10 +240,10 @@
 
 # --- records -----------------------------------------------------------------
 
-.records <- function(x) {
-    home <- if (.isSeurat(x)) slot(x, "misc") else metadata(x)
-    home[["isthmus"]]
-}
+.records <- function(x) .notes(x)[["isthmus"]]
+
+# Where an object keeps whatever it has no other place for.
+.notes <- function(x) if (.isSeurat(x)) slot(x, "misc") else metadata(x)
 
 .setRecord <- function(x, name, value) {
     records <- .records(x)

@@ -11,8 +11,8 @@
 #'   [IsthmusModel-class] or the folder of a saved model, with `labels` as a
 #'   vector.
 #' @param labels the labels of the reference cells: the name of a column of its
-#'   cell data, or a vector named by the reference cells or in their order. Cells with
-#'   `NA` do not vote.
+#'   cell data (of a MultiAssayExperiment those of the experiment, or else of the whole), or
+#'   a vector named by the reference cells or in their order. Cells with `NA` do not vote.
 #' @param k number of reference neighbours that vote.
 #' @param ... further settings by the names of the Python method
 #'   `transfer_labels`, for example `unknown_below`; of a model of GLUE `modality`, the

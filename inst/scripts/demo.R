@@ -38,7 +38,8 @@ if (!is.null(query)) {
 step("Write the results", {
     saveModel(reference, file.path(job$out, "model"), overwrite = TRUE)
     writeStudy(reference, file.path(job$out, "reference.rds"), overwrite = TRUE)
-    writeStudy(reference, file.path(job$out, "reference.h5ad"), overwrite = TRUE)
+    # The files above hold what an .h5ad file has no place for.
+    suppressWarnings(writeStudy(reference, file.path(job$out, "reference.h5ad"), overwrite = TRUE))
     if (!is.null(query)) writeStudy(query, file.path(job$out, "query.rds"), overwrite = TRUE)
 })
 

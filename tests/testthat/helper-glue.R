@@ -44,6 +44,28 @@ glueMAE <- function() {
     )
 }
 
+# A MultiAssayExperiment that alone knows the cells, under names of its own. Its rows
+# are in the order of no experiment, and those of a cell are the first study's.
+outerMAE <- function(studies) {
+    skip_if_not_installed("MultiAssayExperiment")
+    cells <- unlist(lapply(studies, colnames), use.names = FALSE)
+    table <- do.call(rbind, unname(lapply(studies, SummarizedExperiment::colData)))
+    table <- table[!duplicated(rownames(table)), ]
+    table <- table[order(rownames(table), decreasing = TRUE), ]
+    rownames(table) <- paste0("sample_", rownames(table))
+    bare <- lapply(studies, function(x) {
+        SummarizedExperiment::colData(x) <- NULL
+        x
+    })
+    MultiAssayExperiment::MultiAssayExperiment(
+        MultiAssayExperiment::ExperimentList(bare), colData = table,
+        sampleMap = S4Vectors::DataFrame(
+            assay = factor(rep(names(studies), vapply(studies, ncol, 1L)), names(studies)),
+            primary = paste0("sample_", cells), colname = cells
+        )
+    )
+}
+
 # Both modalities of the same cells in one object.
 glueSeurat <- function(foreign = FALSE) {
     skip_if_not_installed("SeuratObject")

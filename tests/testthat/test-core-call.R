@@ -8,6 +8,7 @@ test_that("settings are checked, named once, and whole numbers made integer", {
         refusal(isthmus:::.settings(k = 1, k = 2))
         refusal(isthmus:::.settings(batch_key = "donor"))
         refusal(isthmus:::.settings(key_added = "z"))
+        refusal(runSCALEX(smallSCE(), layer = "counts"))
     })
 })
 

@@ -97,9 +97,98 @@ test_that("a Seurat object goes to an h5ad file and back as SCE", {
     skip_if_no_core()
     x <- quickly(simulatedSeurat())
     path <- withr::local_tempfile(fileext = ".h5ad")
-    suppressMessages(writeStudy(x, path))
+    expect_warning(suppressMessages(writeStudy(x, path)), "the fitted model \"scalex\"")
     y <- suppressMessages(readStudy(path))
     expect_identical(dimnames(y), list(rownames(x), colnames(x)))
     expect_identical(as.character(y$cell_type), as.character(unname(x$cell_type)))
     expect_equal(unname(embeddingOf(y, "scalex")), unname(embeddingOf(x)), tolerance = 1e-6)
+})
+
+# Nothing but counts and cell data, so that nothing is left out of a file.
+bareSCE <- function() {
+    x <- smallSCE()
+    S4Vectors::metadata(x) <- list()
+    SummarizedExperiment::assay(x, "logcounts") <- NULL
+    SingleCellExperiment::reducedDims(x) <- list()
+    x
+}
+
+# A file that Python has changed, as code says of the AnnData `a`.
+changedFile <- function(path, code) {
+    reticulate::py_run_string(paste(
+        "import anndata", sprintf("a = anndata.read_h5ad(r'%s')", path), code,
+        sprintf("a.write_h5ad(r'%s')", path), "del a",
+        sep = "\n"
+    ))
+}
+
+test_that("counts that Python keeps in a layer and their logarithms both come back", {
+    skip_if_no_bridge("inprocess")
+    x <- bareSCE()
+    path <- withr::local_tempfile(fileext = ".h5ad")
+    writeStudy(x, path, verbose = FALSE)
+    changedFile(path, "a.layers['counts'] = a.X.copy()\na.X = a.X.log1p()")
+    expect_silent(y <- readStudy(path, verbose = FALSE))
+    counts <- SummarizedExperiment::assay(x, "counts")
+    expect_setequal(SummarizedExperiment::assayNames(y), c("counts", "X"))
+    expect_equal(SummarizedExperiment::assay(y, "counts"), counts)
+    expect_equal(SummarizedExperiment::assay(y, "X"), log1p(counts))
+    changedFile(path, "del a.layers['counts']")
+    expect_warning(y <- readStudy(path, verbose = FALSE), "'counts' does not hold whole numbers")
+    expect_identical(SummarizedExperiment::assayNames(y), "X")
+})
+
+test_that("R says in its own words which names it changed", {
+    skip_if_no_bridge("inprocess")
+    path <- withr::local_tempfile(fileext = ".h5ad")
+    writeStudy(bareSCE(), path, verbose = FALSE)
+    changedFile(path, "a.var_names = ['A', 'A', *a.var_names[2:]]")
+    words <- capture_warnings(y <- readStudy(path, verbose = FALSE))
+    expect_identical(words, "1 feature name was changed, because names must be unique: \"A\" is now \"A-1\".")
+    expect_identical(rownames(y)[1:3], c("A", "A-1", "gene3"))
+})
+
+test_that("columns of every kind are written, dates and times as text", {
+    skip_if_no_core()
+    x <- bareSCE()
+    table <- columnKinds(ncol(x))
+    table <- table[setdiff(names(table), grep("/", names(table), value = TRUE))]
+    table$none <- rep(NA_character_, ncol(x))
+    rownames(table) <- colnames(x)
+    SummarizedExperiment::colData(x) <- S4Vectors::DataFrame(table)
+    SingleCellExperiment::altExp(x, "ADT") <- x[1:3, ]
+    path <- withr::local_tempfile(fileext = ".h5ad")
+    writeStudy(x, path, verbose = FALSE)
+    y <- readStudy(path, verbose = FALSE)
+    for (one in list(y, SingleCellExperiment::altExp(y, "ADT"))) {
+        expect_identical(as.character(one$dateNA), as.character(table$dateNA))
+        expect_identical(as.character(one$time)[1], "2024-03-31T03:29:59.250000+02:00")
+        expect_identical(as.character(one$characterNA), table$characterNA)
+        expect_true(all(is.na(one$none)))
+        for (name in c("logicalNA", "integerNA", "doubleNA", "factorNA", "ordered")) {
+            expect_identical(one[[name]], table[[name]], info = name)
+        }
+    }
+})
+
+test_that("names that an h5ad file cannot hold are refused and no file is written", {
+    skip_if_no_core()
+    folder <- withr::local_tempdir()
+    write <- function(x) refusal(writeStudy(x, file.path(folder, "x.h5ad"), verbose = FALSE))
+    assay <- reduced <- other <- column <- bareSCE()
+    name <- "a/b"
+    SummarizedExperiment::assay(assay, name) <- SummarizedExperiment::assay(assay)
+    SingleCellExperiment::reducedDim(reduced, name) <- matrix(0, ncol(reduced), 2)
+    SingleCellExperiment::altExp(other, name) <- bareSCE()
+    column[["_index"]] <- 1
+    seurat <- smallSeurat()
+    slot(seurat, "assays")[[name]] <- slot(seurat, "assays")[["RNA"]]
+    expect_snapshot({
+        write(assay)
+        write(reduced)
+        write(other)
+        write(seurat)
+        write(column)
+    })
+    expect_identical(list.files(folder, all.files = TRUE, no.. = TRUE), character())
 })

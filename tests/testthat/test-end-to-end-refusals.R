@@ -43,6 +43,8 @@ test_that("fewer cells than a mini-batch and unknown words are refused", {
 test_that("an unknown batch or feature of imputation is refused", {
     skip_if_no_core()
     x <- quickly(simulated())
-    expect_error(imputeAssay(x, batch = "batch9", verbose = FALSE), "batch9", class = "isthmus_input_error")
+    unknown <- words(imputeAssay(x, batch = "batch9", verbose = FALSE))
+    expect_match(unknown, "batch9")
+    expect_match(unknown, "Remedy: give a known name, or project cells of a new batch", fixed = TRUE)
     expect_error(imputeAssay(x, features = "ACTB", verbose = FALSE), "ACTB", class = "isthmus_input_error")
 })

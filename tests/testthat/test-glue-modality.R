@@ -22,6 +22,18 @@ test_that("reference cells know their modality, and labels are those of the othe
     }
 })
 
+test_that("labels may be in the cell data of the whole MultiAssayExperiment", {
+    log <- localCore(core = mockGlue)
+    x <- glueList()
+    x$atac <- x$atac[, 16:1]
+    done <- glued(outerMAE(x))
+    transferLabels(done[["atac"]], done, "cell_type", verbose = FALSE)
+    expect_identical(as.character(lastCall(log)$params$labels), x$rna$cell_type)
+    transferLabels(done[["rna"]], done, "donor", verbose = FALSE)
+    expect_identical(as.character(lastCall(log)$params$labels), x$atac$donor)
+    expect_null(done[["rna"]]$cell_type)
+})
+
 test_that("new cells are projected as cells of the modality that is named", {
     log <- localCore(core = mockGlue)
     done <- glued(glueList())

@@ -139,6 +139,29 @@ test_that("batches, labels and values are said for all modalities or by name", {
     expect_false(any(c("batch_key", "labels_key", "values", "signs") %in% names(lastCall(log)$params)))
 })
 
+test_that("columns that a MultiAssayExperiment alone has are taken, each cell's own, and left there", {
+    log <- localCore(core = mockGlue)
+    x <- glueList()
+    x$atac <- x$atac[, c(9:16, 1:8)]
+    given <- outerMAE(x)
+    done <- glued(given, batch = "donor", labels = "cell_type")
+    expect_identical(lastCall(log)$params$batch_key, list(rna = "donor", atac = "donor"))
+    for (name in names(x)) {
+        obs <- lastCall(log)$study$studies[[name]]$obs
+        expect_identical(rownames(obs), colnames(x[[name]]))
+        expect_identical(as.character(obs$donor), x[[name]]$donor)
+        expect_identical(as.character(obs$cell_type), x[[name]]$cell_type)
+        expect_identical(bare(done[[name]]), bare(given[[name]]))
+    }
+    expect_identical(SummarizedExperiment::colData(done), SummarizedExperiment::colData(given))
+    # What an experiment knows itself goes first.
+    given[["atac"]]$donor <- rep(c("own", "mine"), 8)
+    glued(given, batch = "donor")
+    expect_identical(as.character(lastCall(log)$study$studies$atac$obs$donor), rep(c("own", "mine"), 8))
+    expect_identical(as.character(lastCall(log)$study$studies$rna$obs$donor), x$rna$donor)
+    expect_error(glued(given, batch = "lab"), "columns are: donor, cell_type", class = "isthmus_input_error")
+})
+
 test_that("with labels every cell of every modality gets one", {
     localCore(core = mockGlue)
     x <- glueList()
@@ -187,12 +210,28 @@ test_that("genes come as ranges, tables or paths, and settings of the graph by t
     unnamed <- glueGenes()
     names(unnamed) <- unnamed$gene_name
     unnamed$gene_name <- NULL
-    for (genes in list(glueGenes(), bed, whole, S4Vectors::DataFrame(whole), imported, unnamed)) {
+    # As genes(TxDb) has ids of its own, which say nothing of the names.
+    renamed <- unnamed
+    renamed$gene_id <- as.character(1000 + seq_along(renamed))
+    rows <- cbind(whole[names(whole) != "gene_name"], gene_id = renamed$gene_id)
+    rownames(rows) <- whole$gene_name
+    frames <- list(bed, whole, S4Vectors::DataFrame(whole), rows)
+    for (genes in c(frames, list(glueGenes(), imported, unnamed, renamed))) {
         glued(x, genes = genes)
         sent <- lastCall(log)$study$tables$genes
         expect_equal(sent[names(bed)], bed, ignore_attr = TRUE)
         expect_null(lastCall(log)$params$genes)
     }
+    # Numbers of rows are no names, also where some rows are left out.
+    rownames(rows) <- NULL
+    glued(x, genes = rows[-1, ])
+    expect_null(lastCall(log)$study$tables$genes$gene_name)
+    # Names of exons are not those of the genes that they know.
+    exons <- rep(renamed, each = 2L)
+    names(exons) <- paste0("exon", seq_along(exons))
+    exons$type <- "exon"
+    glued(x, genes = exons)
+    expect_identical(lastCall(log)$study$tables$genes$gene_id, renamed$gene_id)
     path <- withr::local_tempfile(lines = "x", fileext = ".bed")
     glued(x, genes = path, region = "promoter", extend = 150000, signs = c(atac = -1), decay = FALSE)
     expect_identical(lastCall(log)$params$genes, normalizePath(path))
@@ -203,6 +242,17 @@ test_that("genes come as ranges, tables or paths, and settings of the graph by t
     glued(glueList())
     expect_identical(lastCall(log)$study$studies$rna$var$chromStart, bed$chromStart)
     expect_length(lastCall(log)$study$tables, 0L)
+})
+
+test_that("a gene without a position takes nothing from the others", {
+    log <- localCore(core = mockGlue)
+    study <- isthmus:::.wholeStudySCE(glueRna())
+    study$var$chrom[4] <- NA
+    rna <- suppressMessages(isthmus:::.sceFromStudy(study))
+    glued(list(rna = rna, atac = glueAtac()))
+    var <- lastCall(log)$study$studies$rna$var
+    expect_identical(var$strand, as.character(GenomicRanges::strand(glueGenes())))
+    expect_identical(which(is.na(var$chrom)), 4L)
 })
 
 test_that("the user's own edges take the place of those from positions", {

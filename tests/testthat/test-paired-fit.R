@@ -67,6 +67,27 @@ test_that("lists, a MultiAssayExperiment and paths get the embedding in each of 
     expect_equal(rowsOf(paired(runSAILERX, path)), rowsOf(paired(runSAILERX, glueAlt())))
 })
 
+test_that("columns that a MultiAssayExperiment alone has are taken, each cell's own, and left there", {
+    log <- localCore(core = mockPaired)
+    x <- pairedList()
+    x$atac <- x$atac[, 20:1]
+    given <- outerMAE(x)
+    for (run in runs) {
+        done <- paired(run, given, batch = "donor")
+        studies <- lastCall(log)$study$studies
+        expect_identical(lastCall(log)$params$batch_key, list(rna = "donor", atac = "donor"))
+        expect_identical(as.character(studies$rna$obs$donor), x$rna$donor)
+        expect_identical(rownames(studies$atac$obs), colnames(x$atac))
+        expect_identical(as.character(studies$atac$obs$donor), rev(x$rna$donor))
+        for (name in names(x)) expect_identical(pairedBare(done[[name]]), pairedBare(given[[name]]))
+        expect_identical(SummarizedExperiment::colData(done), SummarizedExperiment::colData(given))
+    }
+    paired(runScI2CL, given, labels = "cell_type")
+    expect_identical(
+        as.character(lastCall(log)$study$studies$atac$obs$cell_type), rev(x$rna$cell_type)
+    )
+})
+
 test_that("cells of one modality have no row, or are flagged", {
     localCore(core = mockPaired)
     x <- pairedList(20L, 12L)

@@ -97,6 +97,11 @@ test_that("labels go from reference to query, with the embedding that is there o
             expect_identical(SummarizedExperiment::colData(whole), unmeasured(y))
         }
     }
+    # Labels that the whole knows and none of its experiments.
+    turned <- pairedList()
+    turned$atac <- turned$atac[, 20:1]
+    y <- transferLabels(turned$atac, sailed(outerMAE(turned)), verbose = FALSE)
+    expect_identical(y$sailerx_label, rev(turned$rna$cell_type))
     # Reference cells without the modality have no row and get no label.
     partly <- sailed(pairedList(20L, 12L))
     y <- transferLabels(partly$rna, partly, verbose = FALSE)

@@ -64,6 +64,27 @@ test_that("batches that no column holds are remembered by cell", {
     expect_identical(as.character(sent$study$obs[[sent$params$batch_key]]), donor)
 })
 
+test_that("cells that share the reference's names alone have none of its batches", {
+    log <- localCore()
+    x <- smallSCE()
+    query <- smallSCE(seed = 2L)
+    expect_identical(colnames(query), colnames(x))
+    for (batch in list("donor", unname(x$donor))) {
+        reference <- suppressMessages(runScDREAMER(
+            x, batch = batch, labels = "cell_type", n_features = 20, n_latent = 3
+        ))
+        for (verb in list(
+            function() predicted(query, reference),
+            function() suppressMessages(transferLabels(query, reference)),
+            function() suppressMessages(imputeAssay(query, model = reference))
+        )) {
+            verb()
+            expect_false("batch_key" %in% names(lastCall(log)$params))
+            expect_length(lastCall(log)$study$obs, 0L)
+        }
+    }
+})
+
 test_that("columns of several names are all known as ours", {
     localCore()
     reference <- supervised()

@@ -114,6 +114,7 @@ test_that("bad input is refused with expected, found and remedy", {
     colnames(cells)[4:6] <- c("cell1", "cell2", "cell2")
     nameless <- x
     rownames(nameless) <- NULL
+    unnamed <- SingleCellExperiment::SingleCellExperiment(list(SummarizedExperiment::assay(x, "counts")))
     matrixColumn <- x
     matrixColumn$donor <- matrix(1, ncol(x), 2)
     expect_snapshot({
@@ -121,8 +122,12 @@ test_that("bad input is refused with expected, found and remedy", {
         refusal(asStudy(twice))
         refusal(asStudy(cells))
         refusal(asStudy(nameless))
+        refusal(asStudy(unnamed))
+        refusal(asStudy(unnamed, values = "lognorm"))
         refusal(asStudy(matrixColumn, batch = "donor"))
     })
+    SummarizedExperiment::assayNames(unnamed) <- "counts"
+    expect_identical(asStudy(unnamed)$main, "counts")
 })
 
 test_that("other classes are refused with a way on", {

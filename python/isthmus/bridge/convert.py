@@ -85,9 +85,9 @@ def to_r(adata: ad.AnnData) -> Any:
     Parameters
     ----------
     adata
-        Its ``X`` and layers become assays (R's names come back where it once was an R object, else ``X`` is
-        assay "X"), ``obsm`` reduced dimensions, ``uns["altExps"]`` alternative experiments, other plain
-        entries of ``uns`` metadata.
+        Its ``X`` and layers become assays (R's names come back where it once was an R object and they still
+        fit, else ``X`` is assay "X"), ``obsm`` reduced dimensions, ``uns["altExps"]`` alternative experiments,
+        other plain entries of ``uns`` metadata.
 
     Returns
     -------

@@ -13,6 +13,7 @@ from isthmus._errors import EnvironmentProblem, InputError, ModelFileError, Trai
 
 # R is told what a user can act on; notices between library authors stay out of the way.
 _SILENT = (DeprecationWarning, FutureWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+_PYTHON_ADVICE = "_names_make_unique"  # of anndata on duplicate names, which R makes unique and says so itself
 _TEACHING = (InputError, TrainingError)
 
 
@@ -21,8 +22,9 @@ def call(
     study: AnnData | Mapping[str, AnnData] | None,
     params: Mapping[str, Any],
     progress: Callable[[str], Any],
+    build: Callable[[Any], Any],
 ) -> tuple[Any, dict[str, Any]]:
-    """Run a verb.
+    """Run a verb and build R's form of its result.
 
     Parameters
     ----------
@@ -34,11 +36,13 @@ def call(
         Its settings; those that are ``None`` were not given.
     progress
         Called with one line of text at a time.
+    build
+        Called with the result; what it warns of reaches R, too.
 
     Returns
     -------
     tuple
-        The result (``None`` when it failed) and a JSON-like status: ``status`` is ``"ok"``, ``"error"`` or
+        What was built (``None`` when it failed) and a JSON-like status: ``status`` is ``"ok"``, ``"error"`` or
         ``"interrupt"``, ``warnings`` a list of texts, ``error`` the parts of an error.
     """
     given = {name: value for name, value in params.items() if value is not None}
@@ -46,13 +50,13 @@ def call(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            result = _verb(verb)(study, **given, progress=progress)
+            result = build(_verb(verb)(study, **given, progress=progress))
         except KeyboardInterrupt:
             status = {"status": "interrupt"}
         except Exception as error:  # every failure must reach R as words, none may end it
             status = {"status": "error", "error": describe(error)}
     texts = [str(w.message) for w in caught if not issubclass(w.category, _SILENT)]
-    status["warnings"] = list(dict.fromkeys(texts))
+    status["warnings"] = [text for text in dict.fromkeys(texts) if _PYTHON_ADVICE not in text]
     return result, status
 
 

@@ -106,16 +106,19 @@ def serve(folder: str | os.PathLike) -> int:
 def _answer(folder: Path) -> dict[str, Any]:
     """Run the verb, write its result, and give the status."""
     verb, study, params = read_request(folder)
+
+    def build(result: Any) -> dict[str, Any]:
+        with atomic_path(folder / "result.h5") as temporary, h5py.File(temporary, "w") as file:
+            return values.emit(result, FileSink(file))
+
     with (folder / "progress.txt").open("a", encoding="utf-8") as lines:
 
         def progress(line: str) -> None:
             lines.write(str(line).replace("\n", " ") + "\n")
             lines.flush()
 
-        result, status = call(verb, study, params, progress)
+        node, status = call(verb, study, params, progress, build)
     if status["status"] == "ok":
-        with atomic_path(folder / "result.h5") as temporary, h5py.File(temporary, "w") as file:
-            node = values.emit(result, FileSink(file))
         _write_json(folder / "result.json", {"format": FORMAT, **status, "result": node})
     return status
 

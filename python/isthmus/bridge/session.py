@@ -249,9 +249,10 @@ def run(verb: str, params: str, progress: Callable[[str], Any]) -> str:
     try:
         tree = rvalues.tree_in(bridge["study"]) if "study" in bridge else None
         study, tables = values.request_from(tree)
-        result, status = call(verb, study, {**json.loads(params), **tables}, relay)
+        settings = {**json.loads(params), **tables}
+        result, status = call(verb, study, settings, relay, lambda value: values.emit(value, rvalues.RSink()))
         if status["status"] == "ok":
-            bridge["result"] = values.emit(result, rvalues.RSink())
+            bridge["result"] = result
         return json.dumps(status)
     except KeyboardInterrupt:
         return json.dumps({"status": "interrupt", "warnings": []})

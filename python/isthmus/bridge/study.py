@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +14,11 @@ import pandas as pd
 import scipy.sparse as sp
 
 from isthmus._errors import InputError
+from isthmus.data.door import BLOCK
 
 RECORD = "bridge"  # uns key: names that AnnData has no place for
 ALTERNATIVES = "altExps"  # uns key: other feature sets of the same cells
+WIDEST_SPARSE = 10_000  # columns of a sparse obsm entry: more are positions of a genome, not dimensions of an embedding
 _KNOWN = {"DM": "X_diffmap"} | {
     name: f"X_{name.lower()}"
     for name in ("PCA", "UMAP", "TSNE", "PHATE", "MAGIC", "SCALEX", "SCDREAMER", "SAILERX", "GLUE", "SCI2CL")
@@ -81,34 +86,69 @@ def assemble(parts: Parts) -> ad.AnnData:
 def take_apart(adata: ad.AnnData) -> Parts:
     """Parts of an AnnData, with R's names where it once came from R.
 
+    ``X`` has its name of R, or "X" where a layer has that name or where "counts" would be said of other values.
+
     Raises
     ------
     InputError
         If an alternative feature set lacks cells that the study has.
     """
     record = adata.uns.get(RECORD, {})
-    main = None if adata.X is None else str(record.get("main", "X"))
+    main = None if adata.X is None else _main_name(adata, record)
     matrices = {} if main is None else {main: adata.X}
     # From anndata 0.13 on, X itself appears among the layers under the key None.
     matrices |= {name: adata.layers[name] for name in adata.layers if name is not None}
     order = [name for name in record.get("order", ()) if name in matrices]
     order += [name for name in matrices if name not in order]
-    reduced = {}
-    for key in adata.obsm:
-        name = record.get("reducedDims", {}).get(key) or _KNOWN_BACK.get(key, key)
-        values, columns = _embedding(adata.obsm[key], record.get("columns", {}).get(key))
-        if values is not None:
-            reduced[str(name)] = (values, columns)
     others = adata.uns.get(ALTERNATIVES, {})
     return Parts(
         {name: matrices[name] for name in order},
         main,
         adata.obs,
         adata.var,
-        reduced,
+        _reduced(adata, record),
         {name: take_apart(_aligned(other, adata, name)) for name, other in others.items()},
         tuple(record.get("unnamed", ())),
     )
+
+
+def _main_name(adata: ad.AnnData, record: Mapping[str, Any]) -> str:
+    """R's name of ``X``; somebody may have changed the values since, or put a layer of that name beside them."""
+    name = str(record.get("main", "X"))
+    if name == "counts" and name not in adata.layers and not _whole(adata.X):
+        name = "X"
+        warnings.warn("The matrix that R called 'counts' does not hold whole numbers: it is assay 'X'.", stacklevel=2)
+    if name in adata.layers:
+        name = "X"
+    if name in adata.layers:
+        name = next(free for free in (f"X-{i}" for i in itertools.count(1)) if free not in adata.layers)
+        warnings.warn(f"The matrix X is assay '{name}', because a layer has the name 'X'.", stacklevel=2)
+    return name
+
+
+@np.errstate(invalid="ignore")  # R's NA is a signalling NaN, which NumPy would report
+def _whole(values: Any) -> bool:
+    """Whether the numbers of a matrix are whole; missing ones may be."""
+    held = values.to_memory() if hasattr(values, "to_memory") else values
+    data = held.data if sp.issparse(held) else np.asarray(held).ravel(order="K")
+    blocks = (data[start : start + BLOCK] for start in range(0, data.size, BLOCK))
+    return data.dtype.kind != "f" or all(np.array_equal(x, np.floor(x), equal_nan=True) for x in blocks)
+
+
+def _reduced(adata: ad.AnnData, record: Mapping[str, Any]) -> dict[str, tuple[np.ndarray, list[str] | None]]:
+    """What R has a place for of ``obsm``, by R's names."""
+    reduced = {}
+    for key in adata.obsm:
+        held = adata.obsm[key]
+        if sp.issparse(held) and held.shape[1] > WIDEST_SPARSE:
+            found = f"a sparse matrix of {held.shape[1]:,} columns"
+            warnings.warn(f"Left out: obsm '{key}', {found}, which is too wide for an embedding.", stacklevel=2)
+            continue
+        name = record.get("reducedDims", {}).get(key) or _KNOWN_BACK.get(key, key)
+        values, columns = _embedding(held, record.get("columns", {}).get(key))
+        if values is not None:
+            reduced[str(name)] = (values, columns)
+    return reduced
 
 
 def _embedding(values: Any, columns: Any) -> tuple[np.ndarray | None, list[str] | None]:

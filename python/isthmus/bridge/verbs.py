@@ -21,6 +21,7 @@ from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.bridge._activity import activity_graph
 from isthmus.bridge._glue import describe_glue, fit_glue, genes, guidance_settings, links, predict_across
+from isthmus.bridge._h5ad import make_writable
 from isthmus.bridge._paired import PAIRED, covered, describe_paired, fit_paired, labels_paired, project_paired
 from isthmus.data.door import check_choice
 from isthmus.report._verbs import report, report_inputs
@@ -146,6 +147,7 @@ def read(study: None = None, *, path: str, progress: Say | str = "silent") -> di
 
 def write(study: AnnData, *, path: str, progress: Say | str = "silent") -> dict[str, Any]:
     """Write a study to an h5ad file."""
+    make_writable(study)
     with atomic_path(path) as temporary:
         study.write_h5ad(temporary, compression="gzip")
     return {"path": path}

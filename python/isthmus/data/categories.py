@@ -62,7 +62,7 @@ class Categories:
             raise InputError(
                 f"a {what} that the model was trained with: {shorten(self.names)}",
                 f"{shorten(unknown)}",
-                "give a known name, or use project() for cells of a new batch",
+                "give a known name, or project cells of a new batch",
             )
         return code
 

@@ -52,7 +52,7 @@ def test_numbers_and_their_names_are_one_category():
 
 @pytest.mark.parametrize(("values", "found"), [(["a", "d", "e"], "'d', 'e'"), (["a", None], "'nan'")])
 def test_unknown_names_are_refused(refused, values, found):
-    with refused(found, "a batch that the model was trained with: 'a', 'b'", "project()"):
+    with refused(found, "a batch that the model was trained with: 'a', 'b'", "project cells of a new batch"):
         Categories(("a", "b")).encode(values)
 
 

@@ -23,7 +23,8 @@ def test_embedding_a_subset_is_the_subset_of_the_embedding(model, reference, rng
 
 
 def test_embedding_needs_a_known_batch_and_all_features(model, reference, query, refused):
-    with refused("'batch3'", "a batch that the model was trained with: 'batch1', 'batch2'", "project()"):
+    words = ("'batch3'", "a batch that the model was trained with: 'batch1', 'batch2'", "project cells of a new batch")
+    with refused(*words):
         model.embed(query)
     fewer = reference[:, ~reference.var_names.isin(model.pipeline.features[:3])]
     with refused(

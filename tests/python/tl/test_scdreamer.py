@@ -45,6 +45,13 @@ def test_the_embedding_is_written_and_nothing_else(fitted, whole):
     assert adata.uns["scdreamer"]["system"] == "scdreamer"
 
 
+def test_cells_of_a_known_batch_lie_where_they_were(whole):
+    """Whatever other cells come with them, also where batches have scales of their own."""
+    adata = whole[whole.obs["batch"] != "batch3"].copy()
+    model = im.tl.scdreamer(adata, "batch", scaling="batch", **{**QUICK, "max_steps": 20})
+    np.testing.assert_allclose(model.project(adata[:7].copy(), "batch"), model.latent[:7], atol=1e-5)
+
+
 def test_hidden_labels_are_found(supervised):
     model, adata, hidden = supervised
     assert accuracy(adata.obs["scdreamer_label"][hidden], adata.obs["cell_type"][hidden]) > 0.9
