@@ -58,12 +58,12 @@ def test_values_that_are_no_counts_are_not_called_so():
 @pytest.mark.parametrize(
     "counts", [COUNTS, COUNTS.toarray(), COUNTS.astype(np.int32), np.where(COUNTS.toarray() > 9, np.nan, 2.0)]
 )
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_counts_keep_their_name_also_where_some_are_missing(counts):
     assert take_apart(study({"counts": counts, "X": COUNTS})).main == "counts"
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_other_names_are_kept_whatever_the_values_are():
     assert list(take_apart(study({"logcounts": COUNTS.log1p()})).assays) == ["logcounts"]
 

@@ -168,7 +168,7 @@ def test_few_pairs_are_told(rng):
     with pytest.warns(UserWarning, match="No cell of 'protein'"):
         assert len(pair_cells(lonely)) == 7
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         pair_cells(named(rng, rna=list("abcd"), atac=list("cdefgh")))
         mosaic = named(rng, rna=list("abcd"), atac=list("cdef"), protein=list("efgh"))  # rna and protein share none
         assert len(pair_cells(mosaic)) == 8

@@ -274,5 +274,5 @@ def test_a_single_batch_is_allowed_with_a_warning():
     with pytest.warns(UserWarning, match="no batch column was named"):
         warn_single_batch(Categories(("all",)), None)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         warn_single_batch(Categories(("a", "b")), "donor")

@@ -68,7 +68,7 @@ def multiome():
 def test_edges_and_weights_are_those_of_a_double_loop(multiome, region, upstream, extend):
     rna, atac = multiome["rna"], multiome["atac"]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         graph = guidance_graph(rna, atac, region=region, upstream=upstream, extend=extend)
     expected = by_hand(rna.var, Intervals.from_frame(atac.var), region, upstream, extend)
     found = dict(zip(edges_in_order(graph), graph.weight.tolist(), strict=True))
@@ -150,7 +150,7 @@ def test_genes_without_a_position_are_left_out_with_one_warning():
         UserWarning, match="2 of 5 genes have no position and are left out of the graph: 'Y', 'Z'"
     ) as seen:
         graph = guidance_graph(["Y", "A", "B", "Z", "C"], PEAKS, genes=GENES)
-    assert len(seen) == 1
+    assert sum(issubclass(one.category, UserWarning) for one in seen) == 1
     assert seen[0].filename == __file__
     assert graph.by_modality()["rna"].tolist() == ["A", "B", "C"]
     missing = GENES.astype({"start": float})
@@ -175,7 +175,7 @@ def test_peaks_of_another_build_are_warned_of(rng):
     place = np.concatenate([start, rng.integers(10_000, 200_000_000, 1200)])
     peaks = [f"chr1:{x}-{x + 400}" for x in place]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         guidance_graph(genes, peaks)
         guidance_graph(genes.assign(start=start + 700_000, end=start + 709_000), peaks[:999])  # too few to tell
     moved = genes.assign(start=start + 700_000, end=start + 709_000)
@@ -183,7 +183,7 @@ def test_peaks_of_another_build_are_warned_of(rng):
         guidance_graph(moved, peaks)
     bins = [f"chr1:{x}-{x + 200_000}" for x in range(0, 200_000_000, 100_000)]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         guidance_graph(genes, bins)  # wide bins meet starts of any build
 
 
@@ -194,7 +194,7 @@ def test_real_peaks_give_a_graph_and_the_wrong_build_a_warning(shared_data, rna,
     tables = [ad.read_h5ad(shared_data(f"{name}.h5ad"), backed="r") for name in (rna, atac)]
     with pytest.warns(UserWarning, match="no position") as seen:
         right = guidance_graph(*tables, genes=shared_data("genes_hg19.bed.gz"))
-    assert len(seen) == 1
+    assert sum(issubclass(one.category, UserWarning) for one in seen) == 1
     with pytest.warns(UserWarning, match="no position|same genome build") as seen:
         wrong = guidance_graph(*tables, genes=shared_data("genes_hg38.bed.gz"))
     assert [("same genome build" in str(one.message)) for one in seen] == [False, True]

@@ -124,7 +124,7 @@ def test_known_batches_are_projected_as_they_were_embedded(fitted):
     model, adata = fitted
     again = adata.copy()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         z = model.project(again, "batch")
     np.testing.assert_allclose(z, model.latent, atol=1e-5)
     assert again.uns["scdreamer"]["projection"]["known_batches"] == list(model.batches.names)
@@ -153,7 +153,7 @@ def test_a_model_without_the_batch_free_encoder_refuses_new_batches(reference, q
 def test_a_batch_free_model_takes_new_batches_without_a_word(reference, query):
     model = im.tl.scdreamer(reference, "batch", batch_dropout=1.0, **{**QUICK, "max_steps": 5})
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         one = model.project(query.copy(), "batch")
         np.testing.assert_allclose(one, model.project(query), atol=1e-6)
 
@@ -262,5 +262,5 @@ def test_a_collapsed_adversary_is_named(row, words):
 
 def test_a_healthy_game_raises_no_warning():
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         warn_collapsed(pd.DataFrame([{"train_bhattacharyya": 0.3, "train_batch": 0.97}]))
