@@ -55,6 +55,11 @@ def multiome():
     return im.data.simulate(n_cells=60, n_genes=150, n_peaks=600, n_batches=1, seed=5)
 
 
+def ours(seen):
+    """Warnings for users, not those between libraries."""
+    return [one for one in seen if issubclass(one.category, UserWarning)]
+
+
 @pytest.mark.parametrize(
     ("region", "upstream", "extend"),
     [
@@ -150,8 +155,9 @@ def test_genes_without_a_position_are_left_out_with_one_warning():
         UserWarning, match="2 of 5 genes have no position and are left out of the graph: 'Y', 'Z'"
     ) as seen:
         graph = guidance_graph(["Y", "A", "B", "Z", "C"], PEAKS, genes=GENES)
-    assert sum(issubclass(one.category, UserWarning) for one in seen) == 1
-    assert seen[0].filename == __file__
+    own = ours(seen)
+    assert len(own) == 1
+    assert own[0].filename == __file__
     assert graph.by_modality()["rna"].tolist() == ["A", "B", "C"]
     missing = GENES.astype({"start": float})
     missing.loc["B", "start"] = np.nan
@@ -194,10 +200,10 @@ def test_real_peaks_give_a_graph_and_the_wrong_build_a_warning(shared_data, rna,
     tables = [ad.read_h5ad(shared_data(f"{name}.h5ad"), backed="r") for name in (rna, atac)]
     with pytest.warns(UserWarning, match="no position") as seen:
         right = guidance_graph(*tables, genes=shared_data("genes_hg19.bed.gz"))
-    assert sum(issubclass(one.category, UserWarning) for one in seen) == 1
+    assert len(ours(seen)) == 1
     with pytest.warns(UserWarning, match="no position|same genome build") as seen:
         wrong = guidance_graph(*tables, genes=shared_data("genes_hg38.bed.gz"))
-    assert [("same genome build" in str(one.message)) for one in seen] == [False, True]
+    assert [("same genome build" in str(one.message)) for one in ours(seen)] == [False, True]
     assert right.n_edges > 1.3 * wrong.n_edges > 1000
 
 
