@@ -21,7 +21,7 @@ from sklearn.preprocessing import normalize
 
 import isthmus as im
 from isthmus.data import Lsi, from_anndata
-from isthmus.metrics._neighbors import scanpy_graph as neighbour_table
+from isthmus.metrics._graph import fuzzy_graph, leiden
 from isthmus.tl._sailerx_fit import principal_components
 
 DATA = Path(os.environ.get("ISTHMUS_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -111,8 +111,7 @@ def graph_scores(graph: sp.csr_matrix, labels: Any, seed: int = 0) -> dict[str, 
 
 def scanpy_graph(z: np.ndarray) -> sp.csr_matrix:
     """Graph of 15 nearest neighbours, the cell itself counted, with the weights of UMAP."""
-    z = np.asarray(z, dtype=np.float64)
-    return neighbour_table(z, im.metrics.nearest(z, 14)).obsp["connectivities"]
+    return fuzzy_graph(im.metrics.nearest(z, 14))
 
 
 def leiden_scores(graph: sp.csr_matrix, labels: Any, seed: int = 0) -> dict[str, float]:
@@ -120,14 +119,9 @@ def leiden_scores(graph: sp.csr_matrix, labels: Any, seed: int = 0) -> dict[str,
 
     Where no resolution gives as many clusters as there are types, the nearest number counts; of several, the best NMI.
     """
-    import scanpy as sc
-
-    table, labels, found = ad.AnnData(np.zeros((graph.shape[0], 1), np.float32)), np.asarray(labels), []
+    labels, found = np.asarray(labels), []
     for resolution in RESOLUTIONS:
-        sc.tl.leiden(
-            table, resolution, adjacency=graph, random_state=seed, flavor="igraph", n_iterations=2, directed=False
-        )
-        clusters = table.obs["leiden"].to_numpy()
+        clusters = leiden(graph, resolution, seed)
         scores = normalized_mutual_info_score(labels, clusters), adjusted_rand_score(labels, clusters)
         found.append((*scores, abs(len(np.unique(clusters)) - len(np.unique(labels)))))
     nmi, ari, _ = max(found)

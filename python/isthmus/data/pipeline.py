@@ -16,6 +16,7 @@ from isthmus.data.align import Alignment, Coverage, warn_of_blank
 from isthmus.data.door import check_choice
 from isthmus.data.study import VALUES, Study
 from isthmus.data.transforms import DepthNormalise, MaxAbs, log1p
+from isthmus.data.variability import variable_features
 
 PROFILES = ("rna", "atac")
 SCALINGS = ("batch", "global", "double-log")
@@ -245,7 +246,7 @@ def _choose(
         chosen = transforms.accessible_features(logged, candidates, n_features)
     else:
         candidates &= ~study.features.str.match(TECHNICAL)
-        chosen = transforms.variable_features(logged, study, candidates, n_features)
+        chosen = variable_features(logged, study, candidates, n_features)
     if len(chosen) == 0:
         raise InputError(
             f"features with counts in at least {LEAST_CELLS} cells",

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata import AnnData
 
 from isthmus._errors import InputError
 from isthmus.data import door
 from isthmus.data.categories import shorten
-from isthmus.data.study import Study
 
 CELLS_FOR_SCALE = 16  # cells' worth of trust in the scale of all cells over that of a batch
-CELLS_FOR_VARIABILITY = 50  # a smaller batch says little about which genes vary
 
 
 @dataclass(frozen=True)
@@ -64,53 +61,6 @@ class DepthNormalise:
 def log1p(x: sp.csr_matrix) -> sp.csr_matrix:
     """Natural logarithm of one plus the value."""
     return sp.csr_matrix((np.log1p(x.data), x.indices, x.indptr), shape=x.shape, copy=False)
-
-
-def variable_features(x: sp.csr_matrix, study: Study, candidates: np.ndarray, n_features: int) -> np.ndarray:
-    """Highly variable features, ranked in each batch and merged (scanpy's ``seurat`` flavour with ``batch_key``).
-
-    Parameters
-    ----------
-    x
-        (cells, features) log-normalised values.
-    study
-        Gives the batches; those under 50 cells are not asked unless all are that small.
-    candidates
-        (features,) bool, features that may be chosen.
-    n_features
-        How many to choose at the most.
-
-    Returns
-    -------
-    numpy.ndarray
-        Positions of the chosen features, ascending.
-    """
-    import scanpy as sc  # takes a second to import: only where it is used
-
-    columns = np.flatnonzero(candidates)
-    if n_features >= len(columns):
-        return columns
-    rows = _telling(study)
-    part = x[:, columns] if rows.all() else x[rows][:, columns]
-    seen = part.getnnz(axis=0) > 0  # a batch-aware ranking needs features that occur in the cells asked
-    batch = pd.DataFrame({"batch": pd.Categorical(study.batch[rows].astype(str))}, index=study.cells[rows])
-    table = AnnData(part[:, seen], obs=batch)
-    several = 1 < table.obs["batch"].nunique() < len(table)  # batches of one cell each rank nothing
-    ranked = sc.pp.highly_variable_genes(
-        table,
-        n_top_genes=min(n_features, int(seen.sum())),
-        flavor="seurat",
-        batch_key="batch" if several else None,
-        inplace=False,
-    )
-    return columns[seen][ranked["highly_variable"].to_numpy()]
-
-
-def _telling(study: Study) -> np.ndarray:
-    """(cells,) bool, cells of batches that are large enough to say which features vary."""
-    size = np.bincount(study.batch, minlength=len(study.batches))
-    least = CELLS_FOR_VARIABILITY if size.max() >= CELLS_FOR_VARIABILITY else 2  # one cell alone varies in nothing
-    return (size >= min(least, size.max()))[study.batch]
 
 
 def accessible_features(x: sp.csr_matrix, candidates: np.ndarray, n_features: int) -> np.ndarray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from isthmus._errors import InputError
+from isthmus.metrics._graph import fuzzy_graph, leiden
 from isthmus.metrics._inputs import Labels, as_embedding, labelled
-from isthmus.metrics._neighbors import Neighbors, scanpy_graph, shared
+from isthmus.metrics._neighbors import Neighbors, shared
 
 
 class LeidenScores(NamedTuple):
@@ -87,10 +88,10 @@ def leiden_sweep(
     if n_neighbors < 2:
         raise InputError("n_neighbors of at least 2", str(n_neighbors), "raise n_neighbors; 15 is usual")
     z, neighbors = z[keep], neighbors if keep.all() else None
-    graph = scanpy_graph(z, shared(z, n_neighbors - 1, neighbors))
+    graph = fuzzy_graph(shared(z, n_neighbors - 1, neighbors))
     best = LeidenScores(-1.0, 0.0, 0.0)
     for resolution in np.linspace(0.1, 2.0, 20) if resolutions is None else resolutions:
-        clusters = _leiden(graph, float(resolution), seed)
+        clusters = leiden(graph, float(resolution), seed)
         nmi = float(normalized_mutual_info_score(codes, clusters))
         if nmi > best.nmi:
             ari = float(adjusted_rand_score(codes, clusters))
@@ -98,10 +99,3 @@ def leiden_sweep(
     if best.nmi < 0:
         raise InputError("at least one resolution", "none", "leave resolutions out, or give some such as [0.5, 1]")
     return best
-
-
-def _leiden(graph: Any, resolution: float, seed: int) -> NDArray[Any]:
-    import scanpy as sc
-
-    sc.tl.leiden(graph, resolution=resolution, random_state=seed, flavor="igraph", n_iterations=2, directed=False)
-    return graph.obs["leiden"].cat.codes.to_numpy()

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus._errors import InputError
 from isthmus.metrics._inputs import as_embedding
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 
 @dataclass(frozen=True)
@@ -111,33 +107,3 @@ def shared(z: NDArray[np.float64], k: int, neighbors: Neighbors | None) -> Neigh
             f"pass isthmus.metrics.nearest(embedding, {k}), or leave the argument out",
         )
     return neighbors.first(k)
-
-
-def scanpy_graph(z: NDArray[np.float64], neighbors: Neighbors) -> AnnData:
-    """Return an AnnData that holds the coordinates and scanpy's neighbour graph, from a search already made."""
-    import scanpy as sc
-    from anndata import AnnData
-
-    holder = AnnData(z)
-    sc.pp.neighbors(holder, use_rep="X", transformer=_Searched(neighbors))
-    return holder
-
-
-class _Searched:
-    """A search already made, in the shape that scanpy expects of a neighbour transformer."""
-
-    def __init__(self, neighbors: Neighbors) -> None:
-        self.neighbors = neighbors
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        return {"n_neighbors": self.neighbors.k + 1, "metric": "euclidean"}
-
-    def fit_transform(self, z: NDArray[np.float64]) -> Any:
-        from scipy.sparse import csr_matrix
-
-        cells, k = self.neighbors.indices.shape
-        # scanpy counts the cell itself as its first neighbour, at distance 0.
-        indices = np.hstack([np.arange(cells)[:, None], self.neighbors.indices])
-        distances = np.hstack([np.zeros((cells, 1)), self.neighbors.distances])
-        starts = np.arange(0, cells * (k + 1) + 1, k + 1)
-        return csr_matrix((distances.ravel(), indices.ravel(), starts), shape=(cells, cells))

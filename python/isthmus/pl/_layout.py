@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus._errors import InputError
+from isthmus.metrics._graph import fuzzy_graph
 from isthmus.metrics._inputs import as_embedding
-from isthmus.metrics._neighbors import nearest, scanpy_graph
+from isthmus.metrics._neighbors import nearest
 
 
 def umap(latent: ArrayLike, *, n_neighbors: int = 30, min_dist: float = 0.1, seed: int = 0) -> NDArray[np.float32]:
@@ -41,12 +42,15 @@ def umap(latent: ArrayLike, *, n_neighbors: int = 30, min_dist: float = 0.1, see
     McInnes et al. 2018, arXiv:1802.03426.
     """
     import scanpy as sc
+    from anndata import AnnData
 
     z = as_embedding(latent)
     if len(z) < 5:
         raise InputError("at least five cells for a UMAP", f"{len(z)}", "draw two latent dimensions instead")
+    holder = AnnData(z)
     # scanpy counts the cell itself as its first neighbour.
-    holder = scanpy_graph(z, nearest(z, max(n_neighbors, 3) - 1, seed=seed))
+    holder.obsp["connectivities"] = fuzzy_graph(nearest(z, max(n_neighbors, 3) - 1, seed=seed))
+    holder.uns["neighbors"] = {"connectivities_key": "connectivities", "params": {"method": "umap", "use_rep": "X"}}
     # The spectral start wants more cells than a tiny set has.
     start = "spectral" if len(z) > 20 else "random"
     sc.tl.umap(holder, min_dist=min_dist, random_state=seed, init_pos=start)

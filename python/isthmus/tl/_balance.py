@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isthmus.metrics._neighbors import nearest, scanpy_graph
+from isthmus.metrics._graph import fuzzy_graph, leiden
+from isthmus.metrics._neighbors import nearest
 
 RESOLUTION = 1.0
 LEAST_COSINE = 0.5  # clusters less alike than this have nothing to do with each other
@@ -62,12 +63,8 @@ def balancing_weights(latents: Mapping[str, np.ndarray], seed: int = 0) -> dict[
 
 def leiden_codes(z: np.ndarray, seed: int) -> np.ndarray:
     """(cells,) cluster of each cell, by the directions of the embedding."""
-    import scanpy as sc
-
     unit = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
-    cells = scanpy_graph(unit, nearest(unit, min(NEIGHBORS, len(z)) - 1))
-    sc.tl.leiden(cells, resolution=RESOLUTION, flavor="igraph", n_iterations=2, random_state=seed)
-    return cells.obs["leiden"].astype(int).to_numpy()
+    return leiden(fuzzy_graph(nearest(unit, min(NEIGHBORS, len(z)) - 1)), RESOLUTION, seed)
 
 
 def _cluster_means(z: np.ndarray, code: np.ndarray) -> np.ndarray:

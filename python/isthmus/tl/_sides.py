@@ -16,7 +16,8 @@ from isthmus.data.align import warn_of_blank
 from isthmus.data.categories import shorten
 from isthmus.data.pipeline import TECHNICAL, log_normalise
 from isthmus.data.reductions import Lsi, Pca, reduction_from_state
-from isthmus.data.transforms import DepthNormalise, variable_features
+from isthmus.data.transforms import DepthNormalise
+from isthmus.data.variability import variable_features
 from isthmus.genomics import GuidanceGraph
 from isthmus.genomics.intervals import Intervals
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +8,7 @@ import scipy.sparse as sp
 
 from isthmus.data import from_anndata, simulate, transforms
 from isthmus.data.transforms import DepthNormalise, MaxAbs
+from isthmus.data.variability import variable_features
 
 
 @pytest.fixture(scope="module")
@@ -49,50 +49,6 @@ def test_a_cell_without_counts_in_the_found_features_is_zero_not_nan():
     depth = DepthNormalise(1e4, np.array([0.5, 0.25, 0.25]))
     out = depth.apply(sp.csr_matrix([[2.0, 0, 0], [0, 0, 0]]), np.array([True, True, False]), np.array([2.0, 0.0]))
     assert out.toarray().tolist() == [[7500, 0, 0], [0, 0, 0]]
-
-
-@pytest.mark.parametrize("n_features", [50, 120])
-def test_variable_features_are_scanpys(rna, logged, n_features):
-    study = from_anndata(rna, "batch")
-    mine = transforms.variable_features(logged.X.tocsr(), study, np.ones(300, bool), n_features)
-    seen = logged[:, logged.X.getnnz(axis=0) > 0].copy()
-    table = sc.pp.highly_variable_genes(seen, n_top_genes=n_features, flavor="seurat", batch_key="batch", inplace=False)
-    assert set(rna.var_names[mine]) == set(table.index[table["highly_variable"]])
-    assert (np.diff(mine) > 0).all()
-
-
-def test_variable_features_of_one_batch_are_scanpys(rna, logged):
-    study = from_anndata(rna)
-    mine = transforms.variable_features(logged.X.tocsr(), study, np.ones(300, bool), 60)
-    seen = logged[:, logged.X.getnnz(axis=0) > 0].copy()
-    table = sc.pp.highly_variable_genes(seen, n_top_genes=60, flavor="seurat", inplace=False)
-    assert set(rna.var_names[mine]) == set(table.index[table["highly_variable"]])
-
-
-def test_small_batches_are_not_asked_unless_all_are_small(rna, logged):
-    small = rna.obs["batch"].astype(str).to_numpy()
-    large = np.flatnonzero(small != "batch3")
-    few = np.flatnonzero(small == "batch3")[: transforms.CELLS_FOR_VARIABILITY - 1]
-    rows = np.sort(np.concatenate([large, few]))
-    everything = np.ones(300, bool)
-    with_few = transforms.variable_features(logged.X[rows].tocsr(), from_anndata(rna[rows], "batch"), everything, 50)
-    without = transforms.variable_features(logged.X[large].tocsr(), from_anndata(rna[large], "batch"), everything, 50)
-    assert np.array_equal(with_few, without)
-    handful = np.concatenate([np.flatnonzero(small == name)[:20] for name in np.unique(small)])
-    chosen = transforms.variable_features(
-        logged.X[handful].tocsr(), from_anndata(rna[handful], "batch"), everything, 50
-    )
-    assert len(chosen) == 50
-
-
-def test_only_candidates_are_chosen_and_all_where_there_are_no_more(rna, logged):
-    study, candidates = from_anndata(rna, "batch"), np.arange(300) % 3 == 0
-    chosen = transforms.variable_features(logged.X.tocsr(), study, candidates, 40)
-    assert candidates[chosen].all()
-    assert len(chosen) == 40
-    assert np.array_equal(
-        transforms.variable_features(logged.X.tocsr(), study, candidates, 100), np.flatnonzero(candidates)
-    )
 
 
 def test_accessible_features_are_open_in_most_cells(rng):
@@ -176,5 +132,5 @@ def test_transforms_change_nothing_of_what_they_are_given(rna):
     depth = DepthNormalise.fit(x, "counts")
     logged = transforms.log1p(depth.apply(x, np.ones(300, bool), np.asarray(x.sum(axis=1)).ravel()))
     MaxAbs.fit(logged, np.zeros(400, int), 1).apply(logged, np.zeros(400, int))
-    transforms.variable_features(logged, from_anndata(ad.AnnData(x, obs=rna.obs), "batch"), np.ones(300, bool), 50)
+    variable_features(logged, from_anndata(rna, "batch"), np.ones(300, bool), 50)
     assert np.array_equal(x.data, rna.X.tocsr().data)
