@@ -25,9 +25,9 @@
 #' data. Files are written under a temporary name and renamed, so that an
 #' interrupted call leaves no half file behind.
 #'
-#' An `.h5ad` file has no place for `metadata(x)`, or a Seurat object's `misc`, and so none
-#' for the fitted model: `writeStudy()` warns of what it leaves out. [saveModel()] or an
-#' `.rds` file keeps the model. Dates and times are written as text. Names with `/` and a
+#' An `.h5ad` file is written without `metadata(x)`, pairs of cells and of features, a Seurat
+#' object's `misc`, graphs and images, and without the fitted model: `writeStudy()` warns of
+#' what it leaves out. [saveModel()] or an `.rds` file keeps the model. Dates and times are written as text. Names with `/` and a
 #' column `_index` are refused.
 #'
 #' @return `readStudy()` returns a SingleCellExperiment for an `.h5ad` file, and
@@ -86,7 +86,7 @@ writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
     invisible(path)
 }
 
-# An .h5ad file has no place for what an object holds without a place, nor for models.
+# What an object holds beside its cells, features and values is not written, nor are models.
 .warnLeftOut <- function(x) {
     models <- names(.heldModels(x))
     entries <- names(.notes(x))
@@ -94,8 +94,9 @@ writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
     entries[!nzchar(entries)] <- "(no name)"
     entries <- setdiff(entries, if (length(models)) "isthmus")
     home <- if (.isSeurat(x)) "misc" else "metadata(x)"
+    parts <- Filter(length, c(structure(list(entries), names = home), .partsBeside(x)))
     left <- c(
-        if (length(entries)) sprintf("%s in %s", .listed(.quotedEach(entries)), home),
+        sprintf("%s in %s", vapply(parts, function(own) .listed(.quotedEach(own)), ""), names(parts)),
         if (length(models)) {
             sprintf(
                 "the fitted %s %s, which saveModel() or an .rds file keeps",
@@ -104,9 +105,25 @@ writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
         }
     )
     if (length(left)) {
-        warning("Left out of the .h5ad file, which has no place for it: ", paste(left, collapse = "; "), ".",
+        warning("Left out of the .h5ad file: ", paste(left, collapse = "; "), ".",
             call. = FALSE)
     }
+}
+
+# Names of pairs, graphs and images, by where they are.
+.partsBeside <- function(x) {
+    if (.isSeurat(x)) {
+        return(list(graphs = names(x@graphs), neighbors = names(x@neighbors), images = names(x@images)))
+    }
+    noted <- Filter(
+        function(name) length(S4Vectors::metadata(SingleCellExperiment::altExp(x, name))) > 0L,
+        SingleCellExperiment::altExpNames(x)
+    )
+    list(
+        "colPairs(x)" = SingleCellExperiment::colPairNames(x),
+        "rowPairs(x)" = SingleCellExperiment::rowPairNames(x),
+        "the metadata of alternative experiments" = noted
+    )
 }
 
 .refuseExisting <- function(path, overwrite) {

@@ -46,9 +46,9 @@
 #' @param paired whether cells of the same name in two modalities are the same cell, and
 #'   the model may learn from it. Which cells belong together is not used otherwise.
 #' @param n_latent number of dimensions of the embedding.
-#' @param n_models number of models over which the scores of links are averaged: where the
-#'   features lie in the space of the cells, each by another bootstrap sample of these. More
-#'   make links surer, 0 leaves them out.
+#' @param n_models number of models over which the scores of links are averaged: how much
+#'   there is of each feature in each group of similar cells, for each model in other groups.
+#'   More make links surer, 0 leaves them out.
 #' @param seed a whole number; the same seed gives the same numbers, in R and in
 #'   Python. R's own random numbers are not touched.
 #' @param name name of the embedding, and in small letters of Seurat reductions and the

@@ -35,7 +35,7 @@ test_that("a Seurat object is written with its assays, reductions and cell data"
     expect_equal(embeddingOf(y, "pca"), z)
 })
 
-test_that("what an h5ad file has no place for is named, once", {
+test_that("what is left out of an h5ad file is named, once", {
     localCore()
     path <- withr::local_tempfile(fileext = ".h5ad")
     left <- function(x) {
@@ -48,6 +48,15 @@ test_that("what an h5ad file has no place for is named, once", {
     S4Vectors::metadata(sce) <- list(1)
     expect_match(left(sce), "\"(no name)\" in metadata(x).", fixed = TRUE)
     S4Vectors::metadata(sce) <- list()
+    paired <- sce
+    SingleCellExperiment::colPair(paired, "near") <- S4Vectors::SelfHits(1, 2, nnode = ncol(paired))
+    SingleCellExperiment::rowPair(paired, "linked") <- S4Vectors::SelfHits(1, 2, nnode = nrow(paired))
+    SingleCellExperiment::altExp(paired, "other") <- SummarizedExperiment::SummarizedExperiment(
+        list(counts = SingleCellExperiment::counts(sce)[1:3, ]), metadata = list(unit = "reads")
+    )
+    expect_match(
+        left(paired), "\"near\" in colPairs(x); \"linked\" in rowPairs(x); \"other\" in the metadata of", fixed = TRUE
+    )
     fitted <- runSCALEX(sce, n_features = 20, verbose = FALSE)
     expect_match(left(fitted), "the fitted model \"SCALEX\", which saveModel()", fixed = TRUE)
     expect_no_match(left(fitted), "metadata")
@@ -56,6 +65,13 @@ test_that("what an h5ad file has no place for is named, once", {
     slot(seurat, "misc")$colours <- "red"
     words <- left(runSCALEX(seurat, n_features = 20, verbose = FALSE))
     expect_match(words, "\"colours\" in misc; the fitted model \"scalex\"", fixed = TRUE)
+    slot(seurat, "misc") <- list()
+    near <- SeuratObject::as.Graph(Matrix::sparseMatrix(
+        1, 2, x = 1, dims = rep(ncol(seurat), 2), dimnames = list(colnames(seurat), colnames(seurat))
+    ))
+    SeuratObject::DefaultAssay(near) <- SeuratObject::DefaultAssay(seurat)
+    seurat[["RNA_nn"]] <- near
+    expect_match(left(seurat), "h5ad file: \"RNA_nn\" in graphs.", fixed = TRUE)
     rds <- withr::local_tempfile(fileext = ".rds")
     expect_silent(writeStudy(fitted, rds))
     expect_identical(isthmusModel(rds), isthmusModel(fitted))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.cluster import MiniBatchKMeans
 
 from isthmus.genomics import GuidanceGraph
 from isthmus.models.glue import GLUE
@@ -17,8 +18,10 @@ from isthmus.train import train
 from isthmus.train.devices import randomness
 
 LINK_MODELS = ("cells", "graph")
-RIDGE = 0.1  # in mean variances of the embedding
-DEPTH = 1e4  # to which counts are normalised before the logarithm
+FOLDS = 5  # of cells, each of which is placed by the others
+RIDGE = 0.1  # in mean variances of what is regressed on
+CELLS_A_GROUP, GROUPS = 20, (3, 60)  # least cells of the smallest modality, on average; least and most groups
+DEPTH = 1e4  # to which counts are brought before the logarithm
 
 
 def link_embeddings(
@@ -40,61 +43,93 @@ def link_embeddings(
     """
     if decoyed is not None:
         return graph_models(network, cells, decoyed[0], settings, progress)
-    rngs = [np.random.default_rng([settings.seed, i]) for i in range(settings.n_models)]
-    values = {k: link_values(c) for k, c in cells.items()}
-    metric = spread(latents)
-    models = [[loadings(latents[k], values[k], c.batch, rng) for k, c in cells.items()] for rng in rngs]
-    return np.stack([np.concatenate(model) @ metric for model in models]).astype(np.float32)
+    placed = {k: placed_by_others(latents[k], c.representation, settings.seed) for k, c in cells.items()}
+    return np.stack([cell_model(placed, cells, settings.seed + i) for i in range(settings.n_models)])
 
 
-def link_values(cells: Cells) -> sp.csr_matrix:
-    """(cells, features) values of a modality: counts log-normalised by the depth of the cell, others as they are."""
-    if cells.side.values != "counts":
-        return cells.targets
-    out = cells.targets.copy()
-    out.data *= np.repeat(DEPTH / np.maximum(cells.depth, 1.0), np.diff(out.indptr)).astype(np.float32)
-    np.log1p(out.data, out=out.data)
-    return out
+def placed_by_others(z: np.ndarray, seen: np.ndarray, seed: int) -> np.ndarray:
+    """Where the other cells would put each cell, by a linear map from what the encoder sees.
 
-
-def loadings(z: np.ndarray, values: sp.csr_matrix, batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Ridge regression of each feature on the embedding, over a bootstrap sample of the cells.
+    An encoder learns the cells that it is trained on by heart, and has their noise lie along the features that it is
+    of. As the graph joins features, linked ones would then go together in noise alone.
 
     Parameters
     ----------
     z
         (cells, latent) embedding.
-    values
-        (cells, features).
-    batch
-        (cells,) codes; only what varies within batches counts.
-    rng
-        Where chance comes from.
+    seen
+        (cells, components) what the encoder sees.
+    seed
+        Of the folds.
 
     Returns
     -------
     numpy.ndarray
-        (features, latent) float64 coefficients.
+        (cells, latent) float32; each fold's by ridge regression over the cells of all others.
     """
-    n = len(z)
-    weight = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
-    total = sp.csr_matrix((weight, (batch, np.arange(n)))) @ z
-    centred = z - (total / np.maximum(np.bincount(batch, weight), 1.0)[:, None])[batch]
-    weighted = weight[:, None] * centred
-    gram = centred.T @ weighted
-    ridge = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    return np.linalg.solve(gram + ridge, (values.T @ weighted).T).T
+    fold = np.random.default_rng(seed).permutation(len(z)) % FOLDS
+    out = np.empty_like(z)
+    for one in range(FOLDS):
+        own, others = fold == one, fold != one
+        mean, middle = seen[others].mean(axis=0), z[others].mean(axis=0)
+        centred = (seen[others] - mean).astype(np.float64)
+        gram = centred.T @ centred
+        ridge = RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+        slope = np.linalg.solve(gram + ridge, centred.T @ (z[others] - middle))
+        out[own] = (seen[own] - mean) @ slope + middle
+    return out
 
 
-def spread(latents: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The (latent, latent) symmetric root of the covariance of all cells.
+def cell_model(placed: Mapping[str, np.ndarray], cells: Mapping[str, Cells], seed: int) -> np.ndarray:
+    """(features, groups) float32 profile of each feature over groups of similar cells, which modalities share.
 
-    Loadings times it have as inner products the covariances, over the cells, of the profiles that they describe, and as
-    cosines the correlations.
+    Parameters
+    ----------
+    placed
+        (cells, latent) by modality, in one space.
+    cells
+        Their values.
+    seed
+        Of k-means.
     """
-    covariance = np.cov(np.concatenate(list(latents.values())).astype(np.float64), rowvar=False)
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    n_groups = int(np.clip(min(len(z) for z in placed.values()) // CELLS_A_GROUP, *GROUPS))
+    z = np.concatenate(list(placed.values()))
+    group = MiniBatchKMeans(min(n_groups, len(z)), n_init=1, random_state=seed).fit_predict(z)
+    parts = np.split(group, np.cumsum([len(z) for z in placed.values()])[:-1])
+    return np.concatenate([profiles(c, part, n_groups) for c, part in zip(cells.values(), parts, strict=True)])
+
+
+def profiles(cells: Cells, group: np.ndarray, n_groups: int) -> np.ndarray:
+    """How much there is of each feature in each group of cells, beside what the batches of these cells let one expect.
+
+    Parameters
+    ----------
+    cells
+        Of one modality.
+    group
+        (cells,) codes.
+    n_groups
+        How many there are.
+
+    Returns
+    -------
+    numpy.ndarray
+        (features, groups) float32 difference of logarithms (counts) or means (other values), 0 on average; 0 in groups
+        without cells, so that the cosine of two rows is the correlation over groups that both have.
+    """
+    counts, n, n_batches = cells.side.values == "counts", len(group), cells.batch.max() + 1
+    depth = np.maximum(cells.depth, 1.0) if counts else np.ones(n)
+    of_group = sp.csr_matrix((np.ones(n), (group, np.arange(n))), shape=(n_groups, n))
+    of_batch = sp.csr_matrix((np.ones(n), (cells.batch, np.arange(n))), shape=(n_batches, n))
+    shared = (of_group.multiply(depth) @ of_batch.T).toarray()  # depth of each group that is of each batch
+    by_batch = (of_batch @ cells.targets).toarray() / np.maximum(of_batch @ depth, 1.0)[:, None]
+    there = np.flatnonzero(np.bincount(group, minlength=n_groups))
+    sums = np.stack([(of_group @ cells.targets).toarray()[there], shared[there] @ by_batch])
+    level = sums / shared[there].sum(axis=1, keepdims=True)
+    level = np.log1p(DEPTH * level) if counts else level
+    out = np.zeros((n_groups, cells.targets.shape[1]), dtype=np.float32)
+    out[there] = level[0] - level[1] - (level[0] - level[1]).mean(axis=0)
+    return np.ascontiguousarray(out.T)
 
 
 def graph_models(

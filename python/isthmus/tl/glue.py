@@ -160,10 +160,10 @@ def glue(
     n_models
         Models that the scores of links are averaged over; they share the cells' embedding. 0 = no links.
     link_models
-        What they are. ``"cells"``: where each feature lies in the space of the cells, by ridge regression over a
-        bootstrap sample; the score is the correlation of two such profiles, and the graph only says which pairs to
-        score. ``"graph"``: as in the paper, graph and decoders are trained anew beside frozen encoders, so that the
-        graph's edges raise the score; slower, and worse on simulated links.
+        What they are. ``"cells"``: how much there is of each feature in each of up to 60 groups of similar cells (by
+        k-means, of another start for each model); the score is the correlation of two such profiles, and the graph only
+        says which pairs to score. ``"graph"``: as in the paper, graph and decoders are trained anew beside frozen
+        encoders, so that the graph's edges raise the score; slower, and worse on simulated links.
     link_steps
         Steps of each model of ``"graph"``.
     max_epochs, max_steps
