@@ -45,8 +45,7 @@ def variable_features(x: sp.csr_matrix, study: Study, candidates: np.ndarray, n_
     part = x[:, columns] if rows.all() else x[rows][:, columns]
     batches, batch = np.unique(study.batch[rows], return_inverse=True)
     several = 1 < len(batches) < len(batch)  # batches of one cell each rank nothing
-    parts = [part[batch == b] for b in range(len(batches))] if several else [part]
-    scores = np.stack([variability(p) for p in parts])
+    scores = np.stack([variability(part[batch == b]) for b in range(len(batches))] if several else [variability(part)])
     votes = sum(_highest(score, n_features) for score in scores)
     known = np.isfinite(scores)
     mean = np.where(known, scores, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

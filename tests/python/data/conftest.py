@@ -1,4 +1,4 @@
-"""A simulated multiome, and how well labels can be told from its counts."""
+"""Simulated cells, and how well labels can be told from their counts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.naive_bayes import MultinomialNB
 
@@ -31,3 +32,18 @@ def separability() -> Callable[..., float]:
         return balanced_accuracy_score(labels.iloc[test], model.predict(study.X[test]))
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def three_batches() -> ad.AnnData:
+    """RNA of three types in three batches."""
+    return simulate(n_cells=400, n_genes=300, n_types=3, n_batches=3, modalities="rna", seed=2)["rna"]
+
+
+@pytest.fixture
+def logged(three_batches: ad.AnnData) -> ad.AnnData:
+    """The same cells by scanpy's own normalisation."""
+    reference = three_batches.copy()
+    sc.pp.normalize_total(reference, target_sum=1e4)
+    sc.pp.log1p(reference)
+    return reference

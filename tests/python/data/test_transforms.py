@@ -3,42 +3,27 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
 import scipy.sparse as sp
 
-from isthmus.data import from_anndata, simulate, transforms
+from isthmus.data import from_anndata, transforms
 from isthmus.data.transforms import DepthNormalise, MaxAbs
 from isthmus.data.variability import variable_features
 
 
-@pytest.fixture(scope="module")
-def rna():
-    return simulate(n_cells=400, n_genes=300, n_types=3, n_batches=3, modalities="rna", seed=2)["rna"]
-
-
-@pytest.fixture
-def logged(rna):
-    """The same cells by scanpy's own normalisation."""
-    reference = rna.copy()
-    sc.pp.normalize_total(reference, target_sum=1e4)
-    sc.pp.log1p(reference)
-    return reference
-
-
-def test_depth_normalisation_is_scanpys(rna, logged):
-    x = rna.X.tocsr()
+def test_depth_normalisation_is_scanpys(three_batches, logged):
+    x = three_batches.X.tocsr()
     depth = DepthNormalise.fit(x, "counts")
     mine = transforms.log1p(depth.apply(x, np.ones(300, bool), np.asarray(x.sum(axis=1)).ravel()))
     assert mine.dtype == np.float32
     np.testing.assert_allclose(mine.toarray(), logged.X.toarray(), rtol=1e-5)
 
 
-def test_shares_are_the_parts_of_the_signal(rna):
-    share = DepthNormalise.fit(rna.X.tocsr(), "counts").share
-    np.testing.assert_allclose(share, np.asarray(rna.X.sum(axis=0)).ravel() / rna.X.sum())
+def test_shares_are_the_parts_of_the_signal(three_batches):
+    share = DepthNormalise.fit(three_batches.X.tocsr(), "counts").share
+    np.testing.assert_allclose(share, np.asarray(three_batches.X.sum(axis=0)).ravel() / three_batches.X.sum())
 
 
-def test_log_normalised_values_tell_their_own_depth(rna, logged):
+def test_log_normalised_values_tell_their_own_depth(three_batches, logged):
     depth = DepthNormalise.fit(logged.X.tocsr(), "lognorm")
     assert depth.target == pytest.approx(1e4, rel=1e-4)
     total = np.asarray(np.expm1(logged.X.toarray()).sum(axis=0))
@@ -63,10 +48,10 @@ def test_accessible_features_are_open_in_most_cells(rng):
     assert 0 not in transforms.accessible_features(x, candidates, 20)  # open nowhere
 
 
-def test_named_features_are_found(rna):
-    wanted = [rna.var_names[7], rna.var_names[2]]
+def test_named_features_are_found(three_batches):
+    wanted = [three_batches.var_names[7], three_batches.var_names[2]]
     x = sp.csr_matrix(np.ones((3, 300)))
-    assert transforms.named_features(rna.var_names, wanted, x).tolist() == [2, 7]
+    assert transforms.named_features(three_batches.var_names, wanted, x).tolist() == [2, 7]
 
 
 def test_named_features_that_cannot_be_used(refused):
@@ -125,12 +110,12 @@ def test_a_query_beyond_the_reference_is_clipped_and_an_unseen_feature_stays_zer
     assert scale.apply(sp.csr_matrix([[1.0, 3], [5, 0]]), np.zeros(2, int)).toarray().tolist() == [[0.5, 0], [1, 0]]
 
 
-def test_transforms_change_nothing_of_what_they_are_given(rna):
-    x = rna.X.tocsr().astype(np.float64)
+def test_transforms_change_nothing_of_what_they_are_given(three_batches):
+    x = three_batches.X.tocsr().astype(np.float64)
     for array in (x.data, x.indices, x.indptr):
         array.flags.writeable = False
     depth = DepthNormalise.fit(x, "counts")
     logged = transforms.log1p(depth.apply(x, np.ones(300, bool), np.asarray(x.sum(axis=1)).ravel()))
     MaxAbs.fit(logged, np.zeros(400, int), 1).apply(logged, np.zeros(400, int))
-    variable_features(logged, from_anndata(rna, "batch"), np.ones(300, bool), 50)
-    assert np.array_equal(x.data, rna.X.tocsr().data)
+    variable_features(logged, from_anndata(three_batches, "batch"), np.ones(300, bool), 50)
+    assert np.array_equal(x.data, three_batches.X.tocsr().data)
