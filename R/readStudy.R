@@ -27,8 +27,8 @@
 #'
 #' An `.h5ad` file is written without `metadata(x)`, pairs of cells and of features, a Seurat
 #' object's `misc`, graphs and images, and without the fitted model: `writeStudy()` warns of
-#' what it leaves out. [saveModel()] or an `.rds` file keeps the model. Dates and times are written as text. Names with `/` and a
-#' column `_index` are refused.
+#' what it leaves out. [saveModel()] or an `.rds` file keeps the model. Dates and times are
+#' written as text. Names with `/` and a column `_index` are refused.
 #'
 #' @return `readStudy()` returns a SingleCellExperiment for an `.h5ad` file, and
 #'   for an `.rds` file the object in it, which must be one that the verbs take: a
@@ -115,6 +115,7 @@ writeStudy <- function(x, path, overwrite = FALSE, verbose = TRUE) {
     if (.isSeurat(x)) {
         return(list(graphs = names(x@graphs), neighbors = names(x@neighbors), images = names(x@images)))
     }
+    x <- .asSCE(x)
     noted <- Filter(
         function(name) length(S4Vectors::metadata(SingleCellExperiment::altExp(x, name))) > 0L,
         SingleCellExperiment::altExpNames(x)

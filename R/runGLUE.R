@@ -9,7 +9,8 @@
 #' @param x the modalities: a `MultiAssayExperiment`; a named list of
 #'   SingleCellExperiment or Seurat objects, or of paths of `.h5ad` and `.rds` files; a
 #'   named vector of paths; or one Seurat object or SingleCellExperiment that holds
-#'   several modalities of the same cells, with `assays`. The modality `rna`, or else
+#'   several modalities of the same cells, with `assays`; or the path of an `.rds` file with
+#'   any of these objects. The modality `rna`, or else
 #'   the first, has the genes.
 #' @param genes where the genes lie: a GRanges (such as what rtracklayer imports), an
 #'   EnsDb, a data.frame (`seqnames`, `start`, `end` from 1, or `chrom`, `chromStart`,
@@ -115,6 +116,7 @@ setMethod("runGLUE", "ANY", function(
         region = region, upstream = upstream, extend = extend, paired = paired,
         n_latent = n_latent, n_models = n_models, seed = seed, ...
     )
+    x <- .readOne(x)
     home <- .modalities(x, assays)
     parts <- home$parts
     of <- function(given, what) {

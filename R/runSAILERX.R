@@ -88,7 +88,7 @@ setMethod("runSAILERX", "ANY", function(
     verbose = TRUE) {
     call <- .userCall("runSAILERX")
     settings <- .settings(n_latent = n_latent, seed = seed, ...)
-    if (is.character(x) && length(x) == 1L && is.null(names(x))) x <- readStudy(x)
+    x <- .readOne(x)
     home <- .pairedHome(x, list(rna = rna, atac = atac))
     studies <- .pairedStudies(home, list(batch = batch, layer = layer), unpaired)
     teacher <- .teacher(reference, home, rownames(studies$rna$obs))

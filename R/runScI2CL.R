@@ -67,7 +67,7 @@ setMethod("runScI2CL", "ANY", function(
     n_latent = 64, seed = 0L, name = "SCI2CL", model_dir = NULL, verbose = TRUE) {
     call <- .userCall("runScI2CL")
     settings <- .settings(n_latent = n_latent, seed = seed, ...)
-    if (is.character(x) && length(x) == 1L && is.null(names(x))) x <- readStudy(x)
+    x <- .readOne(x)
     home <- .pairedHome(x, list(rna = rna, atac = atac))
     studies <- .pairedStudies(home, list(batch = batch, labels = labels, layer = layer))
     .fitPaired("sci2cl", home, studies, settings, name, model_dir, verbose, call)

@@ -18,6 +18,11 @@
     list(parts = parts, shared = shared)
 }
 
+# One path without a name is that of the container; named ones are those of modalities.
+.readOne <- function(x) {
+    if (is.character(x) && length(x) == 1L && is.null(names(x))) readStudy(x) else x
+}
+
 .isMultiAssay <- function(x) "MultiAssayExperiment" %in% class(x)
 
 # @return named list of objects.
@@ -35,8 +40,7 @@
             "a MultiAssayExperiment, a named list of objects or paths, a Seurat object",
             "with several assays, or a SingleCellExperiment with alternative experiments"
         ),
-        if (is.character(x)) sprintf("one path, %s", .quoted(x)) else
-            sprintf("an object of class %s", .quoted(class(x)[1])),
+        sprintf("an object of class %s", .quoted(class(x)[1])),
         "give one object for each modality, for example list(rna = rna, atac = atac)"
     )
 }

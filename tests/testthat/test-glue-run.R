@@ -122,6 +122,9 @@ test_that("paths are read", {
     for (i in 1:2) saveRDS(studies[[i]], paths[i])
     expect_identical(glueOf(glued(c(rna = paths[1], atac = paths[2]))$atac), glueOf(glued(studies)$atac))
     expect_identical(glueOf(glued(list(rna = paths[1], atac = studies$atac))$rna), glueOf(glued(studies)$rna))
+    whole <- withr::local_tempfile(fileext = ".rds")
+    saveRDS(glueMAE(), whole)
+    expect_identical(glueOf(glued(whole)[["atac"]]), glueOf(glued(glueMAE())[["atac"]]))
 })
 
 test_that("batches, labels and values are said for all modalities or by name", {
@@ -279,7 +282,7 @@ test_that("what cannot be used is refused before anything runs, and nothing chan
         refusal(runGLUE(seurat, assays = c(rna = "RNA", atac = "ATAC")))
         refusal(runGLUE(x["rna"]))
         refusal(runGLUE(unname(x)))
-        refusal(runGLUE("rna.h5ad"))
+        refusal(runGLUE(matrix(1, 2, 2)))
         refusal(runGLUE(list(rna = x$rna, atac = matrix(1, 2, 2))))
         refusal(runGLUE(list(rna = glueRna(placed = FALSE), atac = x$atac)))
         refusal(runGLUE(x, genes = "no such.gtf"))
