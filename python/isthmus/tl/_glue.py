@@ -48,7 +48,7 @@ class Glue(Classifying):
     decoyed
         The graph with its decoys, and (its edges,) bool, which are decoys; None where no model has seen them.
     link_embeddings
-        (models, features, latent) that peak-gene links are scored by, see ``link_models``; None where ``n_models=0``.
+        (models, features, dimensions) that links are scored by, see ``link_models``; None where ``n_models=0``.
     """
 
     system: ClassVar[str] = "glue"

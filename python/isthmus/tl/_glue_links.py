@@ -28,7 +28,7 @@ def link_embeddings(
     network: GLUE, cells: Mapping[str, Cells], latents: Mapping[str, np.ndarray],
     decoyed: tuple[GuidanceGraph, np.ndarray] | None, settings: Any, progress: str | Callable[[str], Any],
 ) -> np.ndarray:  # fmt: skip
-    """(models, features, latent) float32 embeddings whose cosine is the score of a link.
+    """(models, features, dimensions) float32 embeddings whose cosine is the score of a link.
 
     Parameters
     ----------
