@@ -14,6 +14,11 @@
 #'   `"less"` for those that are less so, `"two-sided"` for both.
 #' @param name which model, where an object holds several of GLUE: the name of its
 #'   embedding.
+#' @param null what links are compared with: `"trans"`, pairs far apart; `"decoy"`, edges that
+#'   lead far away, which the models of `link_models = "graph"` have seen; or `"shuffled"`
+#'   features, where a genome is too short for pairs far apart. `NULL` takes what is honest.
+#' @param n_null number of pairs that mean nothing to compare with. The more, the smaller a
+#'   p-value can be, and the more links are called; ten million take some seconds and 1 GiB.
 #' @param verbose whether to report progress as messages.
 #' @param links what `peakGeneLinks()` returned.
 #' @param path the file to write; with `.gz` at its end it is compressed.
@@ -52,10 +57,10 @@
 #' }
 #' @export
 peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
-                          verbose = TRUE) {
+                          null = NULL, n_null = 2e6, verbose = TRUE) {
     model <- .glueModel(x, name)
     result <- .core("links", NULL, list(
-        folder = .modelFolder(model), fdr = fdr, alternative = alternative
+        folder = .modelFolder(model), fdr = fdr, alternative = alternative, null = null, n_null = n_null
     ), verbose)
     .linkRanges(result$links)
 }

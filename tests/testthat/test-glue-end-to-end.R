@@ -76,6 +76,9 @@ test_that("links are those of the planted positions", {
     sim <- unpaired()
     links <- peakGeneLinks(fitted(), fdr = 1, verbose = FALSE)
     expect_lte(length(peakGeneLinks(fitted(), fdr = 0.05, verbose = FALSE)), length(links))
+    shuffled <- peakGeneLinks(fitted(), fdr = 1, null = "shuffled", n_null = 3000, verbose = FALSE)
+    expect_true(all(shuffled$n_null <= 3000))
+    expect_error(peakGeneLinks(fitted(), null = "none", verbose = FALSE), class = "isthmus_input_error")
     genes <- SummarizedExperiment::rowRanges(sim[["rna"]])[links$gene]
     starts <- GenomicRanges::start(GenomicRanges::resize(genes, 1L))
     expect_identical(links$tss, starts)

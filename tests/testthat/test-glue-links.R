@@ -7,7 +7,7 @@ linked <- function(...) {
 test_that("links reach from the middle of the peak to the transcription start", {
     log <- localCore(core = mockGlue)
     done <- glued(glueList())
-    asked <- list(fdr = 0.1, alternative = "two-sided")
+    asked <- list(fdr = 0.1, alternative = "two-sided", null = "shuffled", n_null = 5000)
     expect_message(links <- do.call(peakGeneLinks, c(list(done), asked)), "1 of 8 links are left out")
     expect_identical(lastCall(log)$params[names(asked)], asked)
     expect_identical(

@@ -115,19 +115,12 @@ def predict_across(model: Any, study: AnnData, *, modality: str, target: str, **
     return model.predict(study, modality, target, **settings)
 
 
-def links(
-    study: None = None,
-    *,
-    folder: str,
-    fdr: float | None = None,
-    alternative: str = "greater",
-    progress: Say | str = "silent",
-) -> dict[str, Any]:
+def links(study: None = None, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
     """The links between genes and peaks that a model of GLUE supports."""
     model = im.load(folder)
     if not hasattr(model, "links"):
         raise InputError("a model of 'glue', which has links", f"a model of '{model.system}'", "fit one with GLUE")
-    return {"links": model.links(fdr=fdr, alternative=alternative).reset_index(drop=True)}
+    return {"links": model.links(**settings).reset_index(drop=True)}
 
 
 def genes(study: None = None, *, path: str, progress: Say | str = "silent") -> dict[str, Any]:

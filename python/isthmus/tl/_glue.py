@@ -256,8 +256,9 @@ class Glue(Classifying):
                 yield (total / len(domains)).numpy()
 
     def links(
-        self, fdr: float | None = None, *, null: str | None = None, alternative: str = "greater", seed: int = 0
-    ) -> pd.DataFrame:
+        self, fdr: float | None = None, *, null: str | None = None, alternative: str = "greater", n_null: int = N_NULL,
+        seed: int = 0,
+    ) -> pd.DataFrame:  # fmt: skip
         """Which peaks go with which genes, and how sure that is.
 
         The score is the cosine of the embeddings of peak and gene, averaged over the fit's ``n_models`` models: the
@@ -270,10 +271,14 @@ class Glue(Classifying):
         fdr
             Largest q value to return; None = all pairs.
         null
-            As in :func:`isthmus.genomics.link_table`; None = ``"trans"`` with two million pairs for ``link_models``
-            that no edge has pulled (``"cells"``), ``"decoy"`` for others.
+            As in :func:`isthmus.genomics.link_table`; None = ``"trans"`` for ``link_models`` that no edge has pulled
+            (``"cells"``), ``"decoy"`` for others.
         alternative, seed
             As in :func:`isthmus.genomics.link_table`.
+        n_null
+            Pairs that mean nothing to compare with. The more, the smaller a p value can be, and the more links are
+            called: with ten million instead of two, 138 instead of 79 in three simulations, of these 6 and 3 wrong;
+            that takes 12 instead of 2 seconds, and 0.9 instead of 0.2 GiB.
 
         Returns
         -------
@@ -297,7 +302,7 @@ class Glue(Classifying):
         null = null or ("trans" if self.settings["link_models"] == "cells" else "decoy")
         graph, is_decoy = self.decoyed or (self.graph, None)
         table = link_table(
-            graph, self.link_embeddings, is_decoy, null=null, n_null=N_NULL, alternative=alternative, seed=seed
+            graph, self.link_embeddings, is_decoy, null=null, n_null=n_null, alternative=alternative, seed=seed
         )
         kept = table if fdr is None else table[table["qvalue"] <= fdr]
         order = ["qvalue", "pvalue", "score"]
