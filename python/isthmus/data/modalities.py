@@ -125,8 +125,14 @@ def pair_cells(studies: Mapping[str, Study]) -> np.ndarray:
     return out
 
 
-def _tables(data: Any) -> dict[str, AnnData]:
-    """The modalities of a mapping or a MuData."""
+def objects_of(data: Any) -> dict[str, AnnData]:
+    """The objects of a mapping or a MuData, by modality.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
     held = data if isinstance(data, Mapping) else getattr(data, "mod", None)
     if not isinstance(held, Mapping):
         raise InputError(
@@ -134,6 +140,12 @@ def _tables(data: Any) -> dict[str, AnnData]:
             f"an object of class {type(data).__name__}",
             "give for example {'rna': rna, 'atac': atac}",
         )
+    return dict(held)
+
+
+def _tables(data: Any) -> dict[str, AnnData]:
+    """Two modalities or more, each with a name."""
+    held = objects_of(data)
     wrong = [name for name in held if not isinstance(name, str) or not name.strip()]
     if wrong:
         raise InputError("a name for every modality", f"{wrong[0]!r}", "name the modalities, such as 'rna' and 'atac'")
@@ -143,7 +155,7 @@ def _tables(data: Any) -> dict[str, AnnData]:
             f"only {shorten(list(held))}" if held else "none",
             "add the other modality, or integrate batches of one with im.tl.scalex()",
         )
-    return dict(held)
+    return held
 
 
 def _study(name: str, table: AnnData, batch_key: str | None, layer: str | None, values: str) -> Study:

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
+from isthmus.data.modalities import objects_of
 from isthmus.pl._embedding import embedding
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def modalities(
     Raises
     ------
     InputError
-        If a modality lacks the embedding, or none has the column.
+        If the data are no modalities, one lacks the embedding, or none has the column.
     """
-    tables = dict(data if isinstance(data, Mapping) else data.mod)
+    tables = objects_of(data)
     lacking = [name for name, table in tables.items() if basis not in table.obsm]
     if lacking or not tables:
         raise InputError(

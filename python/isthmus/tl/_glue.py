@@ -14,6 +14,7 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus.data import Categories, Study, from_anndata
 from isthmus.data.door import check_choice, check_number
+from isthmus.data.modalities import objects_of
 from isthmus.data.study import layer_or_usual, relative_counts
 from isthmus.genomics import GuidanceGraph, link_table
 from isthmus.metrics import integration_consistency
@@ -331,7 +332,7 @@ class Glue(Classifying):
         InputError
             If reference cells or features of the model are missing.
         """
-        objects = data if isinstance(data, Mapping) else data.mod
+        objects = objects_of(data)
         studies = {k: self._reference_study(objects.get(k), k) for k in self.modalities}
         return integration_consistency(
             {k: self.latent_of(k) for k in studies},

@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from isthmus.data import Categories, Study
 from isthmus.data.door import check_choice
-from isthmus.data.modalities import by_modality, from_modalities, pair_cells
+from isthmus.data.modalities import by_modality, from_modalities, objects_of, pair_cells
 from isthmus.genomics import GuidanceGraph
 from isthmus.nn.inner_product import DECODERS
 from isthmus.tl._cell_types import known_labels, label_categories, label_codes
@@ -225,7 +225,7 @@ def glue(
     make_reporter(progress)  # an unknown word is refused before the work, not after
     check_modalities(studies, graph, settings)
     studies = with_same_batches(studies) if settings.shared_batches else studies
-    objects = data if isinstance(data, Mapping) else data.mod
+    objects = objects_of(data)
     labels, codes = joint_labels(objects, settings.labels_key, studies)
     model = fit(studies, graph, labels, codes, settings, progress=progress, checkpoint=checkpoint)
     _write(objects, model, key_added)

@@ -38,6 +38,8 @@ def test_cells_without_the_column_are_drawn_too(data):
 
 
 def test_bad_input_is_refused(data, refused):
+    with refused("class AnnData", "a mapping from the names of modalities"):
+        im.pl.modalities(data["rna"])
     with refused("none in"):
         im.pl.modalities(data, "nothing")
     del data["atac"].obsm["X_glue"]
