@@ -10,8 +10,7 @@
 #'   SingleCellExperiment or Seurat objects, or of paths of `.h5ad` and `.rds` files; a
 #'   named vector of paths; or one Seurat object or SingleCellExperiment that holds
 #'   several modalities of the same cells, with `assays`; or the path of an `.rds` file with
-#'   any of these objects. The modality `rna`, or else
-#'   the first, has the genes.
+#'   any of these objects. The modality `rna`, or else the first, has the genes.
 #' @param genes where the genes lie: a GRanges (such as what rtracklayer imports), an
 #'   EnsDb, a data.frame (`seqnames`, `start`, `end` from 1, or `chrom`, `chromStart`,
 #'   `chromEnd` from 0 as in BED; `strand`, `gene_name` or `gene_id`), or the path of a

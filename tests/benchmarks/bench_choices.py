@@ -68,12 +68,8 @@ def main() -> None:
         print(f"{name:8s} {found[name][0]:6.1f} s {found[name][1]:6.0f} MiB")
     seconds, memory = (found["ours"][i] / found["scanpys"][i] for i in (0, 1))
     print(f"ratio    {seconds:6.2f}   {memory:6.2f}")
-    print(
-        "the same features:",
-        found["ours"][2] == found["scanpys"][2],
-        "and clusters:",
-        found["ours"][3] == found["scanpys"][3],
-    )
+    features, clusters = (found["ours"][i] == found["scanpys"][i] for i in (2, 3))
+    print("the same features:", features, "and clusters:", clusters)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,8 @@ def profiles(cells: Cells, group: np.ndarray, n_groups: int) -> np.ndarray:
     level = sums / shared[there].sum(axis=1, keepdims=True)
     level = np.log1p(DEPTH * level) if counts else level
     out = np.zeros((n_groups, cells.targets.shape[1]), dtype=np.float32)
-    out[there] = level[0] - level[1] - (level[0] - level[1]).mean(axis=0)
+    excess = level[0] - level[1]
+    out[there] = excess - excess.mean(axis=0)
     return np.ascontiguousarray(out.T)
 
 
