@@ -17,8 +17,10 @@
 #' @param null what links are compared with: `"trans"`, pairs far apart; `"decoy"`, edges that
 #'   lead far away, which the models of `link_models = "graph"` have seen; or `"shuffled"`
 #'   features, where a genome is too short for pairs far apart. `NULL` takes what is honest.
-#' @param n_null number of pairs that mean nothing to compare with. The more, the smaller a
-#'   p-value can be, and the more links are called; ten million take some seconds and 1 GiB.
+#' @param n_null number of pairs that mean nothing to compare with, about; all pairs of genes and
+#'   peaks of the links of a stratum where that is fewer. The more, the smaller a p-value can be:
+#'   with hundreds of thousands of links more than the default may call more of them. A hundred
+#'   million take some seconds.
 #' @param verbose whether to report progress as messages.
 #' @param links what `peakGeneLinks()` returned.
 #' @param path the file to write; with `.gz` at its end it is compressed.
@@ -57,7 +59,7 @@
 #' }
 #' @export
 peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
-                          null = NULL, n_null = 2e6, verbose = TRUE) {
+                          null = NULL, n_null = 5e7, verbose = TRUE) {
     model <- .glueModel(x, name)
     result <- .core("links", NULL, list(
         folder = .modelFolder(model), fdr = fdr, alternative = alternative, null = null, n_null = n_null

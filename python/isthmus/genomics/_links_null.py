@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from isthmus._errors import InputError
 from isthmus.genomics._arrays import is_in
 from isthmus.genomics._places import Places
 from isthmus.genomics._strata import strata
 from isthmus.genomics.decoys import FAR
 
-BLOCK = 1 << 16  # pairs whose rows are gathered together
-LEAST, MOST = 1000, 50  # null values in a stratum, strata in each pair of modalities
-ROUNDS = 20  # of drawing pairs again that are near or linked
+BLOCK = 1 << 12  # rows that are gathered together
+PAIRS = 1 << 20  # all pairs of a group with all rows that are scored together
+GROUP = 256  # rows of a group, all of whose pairs with another group count
+ROUNDING = 1e-12  # a product of matrices adds up in another order than one of rows
+LEAST, MOST = 1000, 50  # pairs in a stratum, strata in each pair of modalities
 LARGE = 0.5  # p values above it are those of pairs that mean nothing
 LEAST_SHARE = 0.005  # of pairs that mean something, taken to be in every stratum
 WEIGHED = 25  # strata of weights at most
@@ -46,6 +49,10 @@ class Links(NamedTuple):
         """The pairs at ``rows``."""
         return Links(*(part[rows] for part in self))
 
+    def strata(self, most: int = MOST, learn: np.ndarray | None = None) -> np.ndarray:
+        """(pairs,) number of the stratum of each, see :func:`isthmus.genomics._strata.strata`."""
+        return strata(self.group, self.distance, self.weight, least=LEAST, most=most, learn=learn)
+
     def heaviest(self, n_features: int) -> np.ndarray:
         """Rows in which each pair stands once, of parallel edges the one with most weight (the first of equals)."""
         key = self.source * n_features + self.target
@@ -53,85 +60,140 @@ class Links(NamedTuple):
         return np.sort(order[np.unique(key[order], return_index=True)[1]])
 
 
-def mean_cosine(embeddings: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(pairs,) float64 cosine of the rows of two features, averaged over models.
+class NullBlock(NamedTuple):
+    """Some null scores of one stratum.
+
+    Attributes
+    ----------
+    stratum
+        Its number.
+    score
+        (pairs,) float64.
+    weight
+        As how many each counts.
+    """
+
+    stratum: int
+    score: np.ndarray
+    weight: float = 1.0
+
+
+def unit_rows(embeddings: np.ndarray) -> np.ndarray:
+    """(nodes, models, latent) rows scaled to length 1, rows of zeros left as they are.
 
     Parameters
     ----------
     embeddings
-        (models, nodes, latent). A row of zeros has cosine 0 with every other.
-    source, target
-        (pairs,) or (models, pairs) nodes.
+        (models, nodes, latent).
     """
-    source, target = (np.broadcast_to(end, (len(embeddings), end.shape[-1])) for end in (source, target))
-    out = np.zeros(source.shape[1])
-    for rows, a, b in zip(embeddings, source, target, strict=True):
-        length = np.linalg.norm(rows, axis=1, keepdims=True)
-        unit = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
-        for start in range(0, len(out), BLOCK):
-            part = slice(start, start + BLOCK)
-            out[part] += np.einsum("ij,ij->i", unit[a[part]], unit[b[part]])
-    return out / len(embeddings)
+    rows = embeddings.transpose(1, 0, 2)
+    length = np.linalg.norm(rows, axis=2, keepdims=True)
+    return np.divide(rows, length, out=np.zeros(rows.shape, dtype=rows.dtype), where=length > 0)
 
 
-def trans_pairs(links: Links, places: Places, n_null: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs that stand for links of the same stratum, on other chromosomes or far apart, and without an edge.
-
-    Returns
-    -------
-    tuple
-        (null,) int64, rows of the links that they stand for and share the gene with; and their targets, drawn among
-        those of the links of the stratum.
-    """
-    n, n_links = len(places.chrom), len(links.source)
-    stratum = strata(links.group, links.distance, links.weight, least=LEAST, most=MOST)
-    by_stratum, size = np.argsort(stratum, kind="stable"), np.bincount(stratum)
-    start = np.cumsum(size) - size
-    linked = np.sort(np.concatenate([links.source * n + links.target, links.target * n + links.source]))
-    rows = np.arange(n_null) % n_links  # as even as can be over the links
-    target = np.full(n_null, -1)
-    for _ in range(ROUNDS):
-        open_ = np.flatnonzero(target < 0)
-        source, home = links.source[rows[open_]], stratum[rows[open_]]
-        drawn = links.target[by_stratum[start[home] + (rng.random(len(open_)) * size[home]).astype(np.int64)]]
-        bad = (source == drawn) | is_in(source * n + drawn, linked) | places.near(source, drawn, FAR)
-        target[open_[~bad]] = drawn[~bad]
-    if not (target >= 0).any():
-        raise InputError(
-            "features on several chromosomes, or more than 5 Mb apart, without edges between them",
-            "only pairs that are near or linked",
-            "give null='shuffled'",
-        )
-    return rows[target >= 0], target[target >= 0]
+def mean_cosine(unit: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(pairs,) float64 cosine of two features, averaged over models; ``unit`` from :func:`unit_rows`."""
+    out = np.empty(len(source))
+    for start in range(0, len(out), BLOCK):
+        part = slice(start, start + BLOCK)
+        out[part] = np.einsum("ijk,ijk->i", unit[source[part]], unit[target[part]], dtype=np.float64)
+    return out / unit.shape[1]
 
 
-def shuffled_pairs(n_models: int, n_nodes: int, n_null: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two different features drawn for each model and null value: what a pair gets when rows are shuffled.
+def null_scores(
+    null: str, links: Links, stratum: np.ndarray, places: Places, unit: np.ndarray, n_null: int,
+    rng: np.random.Generator,
+) -> Iterator[NullBlock]:  # fmt: skip
+    """Scores of pairs that stand for the links of each stratum: its genes with the peaks of its other links.
 
-    Returns
-    -------
-    tuple
-        (models, null) int64, the one and the other.
-    """
-    one = rng.integers(n_nodes, size=(n_models, n_null))
-    return one, (one + rng.integers(1, n_nodes, size=one.shape)) % n_nodes
-
-
-class Null(NamedTuple):
-    """Null scores, with what decides their stratum (of the links that they stand for).
-
-    Attributes
+    Parameters
     ----------
-    score
-        (null,) float64.
-    group, distance, weight
-        (null,) as in :class:`Links`.
-    """
+    null
+        ``"trans"``: pairs on other chromosomes or far apart, and without an edge. ``"shuffled"``: any features, others
+        in each model.
+    links, stratum
+        Pairs, and (pairs,) the number of each one's stratum.
+    places
+        Where features lie.
+    unit
+        From :func:`unit_rows`.
+    n_null
+        Pairs in all, about; fewer where there are no more.
+    rng
+        Where chance comes from.
 
-    score: np.ndarray
-    group: np.ndarray
-    distance: np.ndarray
-    weight: np.ndarray
+    Yields
+    ------
+    NullBlock
+        Some of a stratum's scores; a gene or peak of many links stands in as many pairs, which count as one together.
+    """
+    n_nodes, n_models = unit.shape[:2]
+    allowed = _different if null == "shuffled" else _Unlinked(links, places)
+    for one, rows in enumerate(np.split(np.argsort(stratum, kind="stable"), np.cumsum(np.bincount(stratum))[:-1])):
+        wanted = n_null * len(rows) // len(stratum)
+        if null == "shuffled":
+            rows = rng.choice(rows, max(len(rows), isqrt(wanted) + 1))
+            source, target = rng.integers(n_nodes, size=(2, len(rows), n_models))
+            weight = 1.0
+        else:
+            different = len(np.unique(links.source[rows])) * len(np.unique(links.target[rows]))
+            weight = min(1.0, different / min(wanted, len(rows) ** 2))
+            source, target = (np.repeat(end[rows, None], n_models, axis=1) for end in (links.source, links.target))
+        for some, others in _crossed(len(rows), wanted, rng):
+            score = _all_products(unit, source[some], target[others])
+            score *= links.sign[rows[some]][:, :, None] / n_models
+            yield NullBlock(one, score[allowed(source[some], target[others])], weight)
+
+
+def _crossed(n: int, wanted: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Groups of ``n`` rows, all pairs of one with one of the other count: about ``wanted`` in all, or all there are.
+
+    Yields
+    ------
+    tuple
+        (groups, size) and (groups, other size) int64.
+    """
+    if wanted >= n * n:
+        every, at_once = np.arange(n)[None], max(1, PAIRS // n)
+        for start in range(0, n, at_once):
+            yield every[:, start : start + at_once], every
+        return
+    n_groups = n // min(GROUP, max(1, wanted // n))
+    size = n // n_groups  # the few rows that are left over stay out
+    one, other = (rng.permutation(n)[: n_groups * size].reshape(n_groups, size) for _ in range(2))
+    at_once = max(1, BLOCK // size)
+    for shift in range(min(n_groups, max(1, round(wanted / (n * size))))):
+        moved = np.roll(other, shift, axis=0)
+        for start in range(0, n_groups, at_once):
+            yield one[start : start + at_once], moved[start : start + at_once]
+
+
+def _all_products(unit: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(groups, size, size) float64 sum over models of the products of rows; nodes are (groups, size, models)."""
+    models = np.arange(unit.shape[1])
+    a, b = (unit[nodes, models].reshape(*nodes.shape[:2], -1).astype(np.float64) for nodes in (source, target))
+    return a @ b.transpose(0, 2, 1)
+
+
+def _different(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(groups, size, size) bool, two features in every model."""
+    return (source[:, :, None] != target[:, None]).all(axis=-1)
+
+
+class _Unlinked:
+    """Which pairs lie far apart and have no edge."""
+
+    def __init__(self, links: Links, places: Places) -> None:
+        self.places, self.n = places, len(places.chrom)
+        far = links.take(np.flatnonzero(~places.near(links.source, links.target, FAR)))  # others are seen to be near
+        self.linked = np.sort(np.concatenate([far.source * self.n + far.target, far.target * self.n + far.source]))
+
+    def __call__(self, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+        source, target = source[:, :, None, 0], target[:, None, :, 0]
+        out = (source != target) & ~self.places.near(source, target, FAR)
+        if len(self.linked):
+            out &= ~is_in((source * self.n + target).ravel(), self.linked).reshape(out.shape)
+        return out
 
 
 class Significance(NamedTuple):
@@ -152,32 +214,45 @@ class Significance(NamedTuple):
     n_null: np.ndarray
 
 
-def against_null(score: np.ndarray, links: Links, null: Null, alternative: str) -> Significance:
+def against_null(score: np.ndarray, stratum: np.ndarray, null: Iterable[NullBlock], alternative: str) -> Significance:
     """Compare each score with the null scores of its stratum."""
-    both = ((getattr(links, part), getattr(null, part)) for part in ("group", "distance", "weight"))
-    learn = np.arange(len(score) + len(null.score)) >= len(score)
-    stratum = strata(*(np.concatenate(part) for part in both), least=LEAST, most=MOST, learn=learn)
-    stratum, null_stratum = stratum[: len(score)], stratum[len(score) :]
-    ordered = null.score[np.lexsort((null.score, null_stratum))]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(null_stratum, minlength=int(stratum.max()) + 1))])
-    zscore, pvalue = np.full(len(score), np.nan), np.empty(len(score))
-    for one in np.flatnonzero(np.bincount(stratum)):
-        here = stratum == one
-        values = ordered[bounds[one] : bounds[one + 1]]
-        pvalue[here] = _pvalue(score[here], values, alternative)
-        spread = values.std(ddof=1) if len(values) > 1 else 0.0
-        if spread > 0:
-            zscore[here] = (score[here] - values.mean()) / spread
-    return Significance(zscore, pvalue, np.diff(bounds)[stratum])
+    rows = {int(one): np.flatnonzero(stratum == one) for one in np.unique(stratum)}
+    tallies = {one: _Tally(score[here]) for one, here in rows.items()}
+    for block in null:
+        if block.stratum in tallies and len(block.score):
+            tallies[block.stratum].add(np.sort(block.score), block.weight)
+    out = Significance(np.empty(len(score)), np.empty(len(score)), np.empty(len(score), dtype=np.int64))
+    for one, here in rows.items():
+        tally = tallies[one]
+        out.zscore[here], out.pvalue[here], out.n_null[here] = tally.zscore(), tally.pvalue(alternative), round(tally.n)
+    return out
 
 
-def _pvalue(score: np.ndarray, ordered: np.ndarray, alternative: str) -> np.ndarray:
-    n = len(ordered)
-    greater = (n - np.searchsorted(ordered, score, side="left") + 1) / (n + 1)
-    less = (np.searchsorted(ordered, score, side="right") + 1) / (n + 1)
-    if alternative == "two-sided":
-        return np.minimum(2 * np.minimum(greater, less), 1)
-    return greater if alternative == "greater" else less
+class _Tally:
+    """How null values lie about the scores of a stratum, counted as they come."""
+
+    def __init__(self, score: np.ndarray) -> None:
+        self.score = score
+        self.n, self.mean, self.squares = 0.0, 0.0, 0.0
+        self.at_least, self.at_most = np.zeros((2, len(score)))
+
+    def add(self, values: np.ndarray, weight: float) -> None:
+        new = weight * len(values)
+        self.at_least += new - weight * np.searchsorted(values, self.score - ROUNDING, side="left")
+        self.at_most += weight * np.searchsorted(values, self.score + ROUNDING, side="right")
+        shift = values.mean() - self.mean
+        self.squares += new * values.var() + shift**2 * self.n * new / (self.n + new)
+        self.n += new
+        self.mean += shift * new / self.n
+
+    def zscore(self) -> np.ndarray:
+        spread = np.sqrt(self.squares / (self.n - 1)) if self.n > 1 else 0.0
+        return (self.score - self.mean) / spread if spread > ROUNDING else np.full(len(self.score), np.nan)
+
+    def pvalue(self, alternative: str) -> np.ndarray:
+        two_sided = np.minimum(self.at_least, self.at_most)
+        k = {"greater": self.at_least, "less": self.at_most, "two-sided": two_sided}[alternative]
+        return np.minimum((2 if alternative == "two-sided" else 1) * (k + 1) / (self.n + 1), 1)
 
 
 def weighted_fdr(pvalue: np.ndarray, links: Links) -> np.ndarray:
@@ -202,7 +277,7 @@ def weighted_fdr(pvalue: np.ndarray, links: Links) -> np.ndarray:
     """
     from scipy.stats import false_discovery_control  # takes a third of a second: only where it is used
 
-    stratum = strata(links.group, links.distance, links.weight, least=LEAST, most=WEIGHED)
+    stratum = links.strata(WEIGHED)
     size = np.maximum(np.bincount(stratum), 1)
     large = np.bincount(stratum[pvalue > LARGE], minlength=len(size)) + 1
     nothing = np.minimum((large / size + np.sqrt(LARGE * (1 - LARGE) / size)) / (1 - LARGE), 1.0)

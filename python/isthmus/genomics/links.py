@@ -17,12 +17,12 @@ from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
 from isthmus.genomics._links_null import (
     Links,
-    Null,
+    NullBlock,
     Significance,
     against_null,
     mean_cosine,
-    shuffled_pairs,
-    trans_pairs,
+    null_scores,
+    unit_rows,
     weighted_fdr,
 )
 from isthmus.genomics._places import Places, optional
@@ -31,6 +31,7 @@ from isthmus.genomics.graph import GuidanceGraph
 
 NULLS = ("decoy", "shuffled", "trans")
 ALTERNATIVES = ("greater", "two-sided", "less")
+N_NULL = 50_000_000  # p values have to get as small as one in all pairs of a genome asks for
 COLUMNS = (
     *("peak", "gene", "score", "zscore", "pvalue", "qvalue", "distance", "n_null"),
     *("sign", "weight", "chrom", "peak_start", "peak_end", "tss", "strand"),
@@ -43,7 +44,7 @@ def link_table(
     is_decoy: np.ndarray | None = None,
     *,
     null: str = "decoy",
-    n_null: int = 100_000,
+    n_null: int = N_NULL,
     alternative: str = "greater",
     seed: int | np.random.Generator = 0,
 ) -> pd.DataFrame:
@@ -61,11 +62,13 @@ def link_table(
     null
         ``"decoy"``: edges that the model was trained on as on real ones, but that lead far away; an honest null, as
         an edge alone raises the cosine. ``"trans"``: pairs without an edge, the genes and peaks of links, on other
-        chromosomes or more than 5 Mb apart; honest where edges had no part in the embeddings. ``"shuffled"``: rows of
+        chromosomes or more than 5 Mb apart (of the links of a stratum all such pairs, up to ``n_null``); honest where
+        edges had no part in the embeddings. ``"shuffled"``: rows of
         the embeddings shuffled for each model, as in the paper. The last two ignore the pull of an edge, and call
         more links where there is one.
     n_null
-        Null values to draw with ``"trans"`` and ``"shuffled"``, at least one for each link.
+        Null values of ``"trans"`` and ``"shuffled"`` in all, about: at least one for each link, and no more than there
+        are.
     alternative
         ``"greater"``, ``"two-sided"`` or ``"less"``.
     seed
@@ -80,8 +83,8 @@ def link_table(
         - ``score``: sign x cosine, the mean over models, in [-1, 1].
         - ``zscore``: standard deviations above the mean of the null values of the same stratum.
         - ``pvalue``: (k + 1) / (n + 1), where k of the n null values are at least as extreme. Strata are quantile
-          bins of the absolute distance with at least 1,000 null values each where there are enough (of the weight
-          where distances are not known), for each pair of modalities.
+          bins of the absolute distance with at least 1,000 links (with ``"decoy"`` decoys) each where there are enough
+          (of the weight where distances are not known), for each pair of modalities.
         - ``qvalue``: false discovery rate of Benjamini and Hochberg over all rows, which weigh by how many pairs of
           about their distance mean something, as large p values tell (Genovese et al. 2006,
           doi:10.1093/biomet/93.3.509; Ignatiadis and Huber 2021, doi:10.1111/rssb.12411).
@@ -117,13 +120,21 @@ def link_table(
     edges = every.take(np.flatnonzero(~decoy))
     links = edges.take(edges.heaviest(graph.n_features))
     places = Places.of(graph.positions, graph.n_features)
-    score = links.sign * mean_cosine(embeddings, links.source, links.target)
+    unit = unit_rows(embeddings)
+    score = links.sign * mean_cosine(unit, links.source, links.target)
     if null == "decoy":
-        nothing = _decoy_null(edges, every.take(np.flatnonzero(decoy)), embeddings)
+        stratum, nothing = _decoy_null(edges, every.take(np.flatnonzero(decoy)), links, unit)
     else:
-        count = max(int(n_null), len(score))
-        nothing = _drawn_null(null, links, places, embeddings, count, np.random.default_rng(seed))
-    return _table(graph, places, links, score, against_null(score, links, nothing, alternative))
+        stratum, count = links.strata(), max(int(n_null), len(score))
+        nothing = null_scores(null, links, stratum, places, unit, count, np.random.default_rng(seed))
+    found = against_null(score, stratum, nothing, alternative)
+    if not found.n_null.any():
+        raise InputError(
+            "features on several chromosomes, or more than 5 Mb apart, without edges between them",
+            "only pairs that are near or linked",
+            "give null='shuffled'",
+        )
+    return _table(graph, places, links, score, found)
 
 
 def write_bedpe(table: pd.DataFrame, path: str | os.PathLike) -> None:
@@ -219,25 +230,15 @@ def _checked_decoys(graph: GuidanceGraph, is_decoy: np.ndarray | None, null: str
     return decoy
 
 
-def _decoy_null(edges: Links, decoys: Links, embeddings: np.ndarray) -> Null:
-    """Scores of decoys; the distance that counts is that of the edge that each stands for."""
-    once = decoys.heaviest(embeddings.shape[1])
+def _decoy_null(edges: Links, decoys: Links, links: Links, unit: np.ndarray) -> tuple[np.ndarray, list[NullBlock]]:
+    """Strata of links, and scores of decoys; the distance that counts is that of the edge that each stands for."""
+    once = decoys.heaviest(len(unit))
     decoys, stands_for = decoys.take(once), edges.take(once)
-    score = decoys.sign * mean_cosine(embeddings, decoys.source, decoys.target)
-    return Null(score, stands_for.group, stands_for.distance, stands_for.weight)
-
-
-def _drawn_null(
-    null: str, links: Links, places: Places, embeddings: np.ndarray, n_null: int, rng: np.random.Generator
-) -> Null:
-    if null == "trans":
-        rows, target = trans_pairs(links, places, n_null, rng)
-        source = links.source[rows]
-    else:
-        rows = np.arange(n_null) % len(links.source)
-        source, target = shuffled_pairs(*embeddings.shape[:2], n_null, rng)
-    score = links.sign[rows] * mean_cosine(embeddings, source, target)
-    return Null(score, links.group[rows], links.distance[rows], links.weight[rows])
+    score = decoys.sign * mean_cosine(unit, decoys.source, decoys.target)
+    both = [np.concatenate(pair) for pair in zip(links, stands_for, strict=True)]
+    stratum = Links(*both).strata(learn=np.arange(len(both[0])) >= len(links.source))
+    stratum, of_null = np.split(stratum, [len(links.source)])
+    return stratum, [NullBlock(one, score[of_null == one]) for one in np.unique(stratum)]
 
 
 def _table(graph: GuidanceGraph, places: Places, links: Links, score: np.ndarray, found: Significance) -> pd.DataFrame:

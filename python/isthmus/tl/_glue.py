@@ -17,6 +17,7 @@ from isthmus.data.door import check_choice, check_number
 from isthmus.data.modalities import objects_of
 from isthmus.data.study import layer_or_usual, relative_counts
 from isthmus.genomics import GuidanceGraph, link_table
+from isthmus.genomics.links import N_NULL
 from isthmus.metrics import integration_consistency
 from isthmus.models.glue import GLUE
 from isthmus.tl._classifier import Classifying
@@ -25,8 +26,6 @@ from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._sides import Side
 from isthmus.tl._store import Manifest, below, weights_of, with_weights
-
-N_NULL = 2_000_000  # pairs that mean nothing: p values have to get as small as one in all pairs of a genome asks for
 
 
 class Glue(Classifying):
@@ -277,9 +276,9 @@ class Glue(Classifying):
         alternative, seed
             As in :func:`isthmus.genomics.link_table`.
         n_null
-            Pairs that mean nothing to compare with. The more, the smaller a p value can be, and the more links are
-            called: with ten million instead of two, 138 instead of 79 in three simulations, of these 6 and 3 wrong;
-            that takes 12 instead of 2 seconds, and 0.9 instead of 0.2 GiB.
+            Pairs that mean nothing to compare with, about; all pairs of genes and peaks of the links of a stratum where
+            that is fewer. The more, the smaller a p value can be: with hundreds of thousands of links more than the
+            default may call more of them. A hundred million take some seconds.
 
         Returns
         -------

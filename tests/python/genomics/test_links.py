@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest
 
 from isthmus.genomics import GuidanceGraph, link_table, write_bedpe
-from isthmus.genomics._links_null import Links, weighted_fdr
+from isthmus.genomics._links_null import Links, NullBlock, _crossed, against_null, weighted_fdr
 from isthmus.genomics._places import Places
 from isthmus.genomics._strata import cuts, strata
 from isthmus.genomics.links import ALTERNATIVES, COLUMNS, NULLS
@@ -71,6 +71,68 @@ def test_the_table_is_that_of_a_loop(linked_graph, rng, alternative):
     weight = weights_by_hand(table["pvalue"].to_numpy(), table["distance"].abs().to_numpy())
     expected = benjamini_hochberg(np.minimum(table["pvalue"].to_numpy() / weight, 1))
     np.testing.assert_allclose(table["qvalue"], expected)
+
+
+def far_pairs(graph: GuidanceGraph) -> list[tuple[int, int]]:
+    """The gene of one link with the peak of another, for all links that mean nothing together; a row for each."""
+    where = graph.positions.loc[graph.features]
+    chrom, start, end = (where[name].to_numpy() for name in ("chrom", "start", "end"))
+    edges = set(zip(graph.source.tolist(), graph.target.tolist(), strict=True))
+    return [
+        (gene, peak)
+        for gene in graph.source.tolist()
+        for peak in graph.target.tolist()
+        if (gene, peak) not in edges
+        and (chrom[gene] != chrom[peak] or max(start[gene] - end[peak], start[peak] - end[gene]) > 5_000_000)
+    ]
+
+
+@pytest.mark.parametrize("alternative", ALTERNATIVES)
+def test_links_stand_beside_all_far_pairs_of_their_genes_and_peaks(linked_graph, rng, alternative):
+    graph = linked_graph(n_genes=40, n_peaks=1000)
+    embeddings = planted(rng, graph, np.arange(0, graph.n_edges, 7), 1.0)
+    table = link_table(graph, embeddings, null="trans", alternative=alternative)
+    pairs = far_pairs(graph)
+    null = np.array([np.mean([cosine(rows[a], rows[b]) for rows in embeddings]) for a, b in pairs])
+    # genes with many links stand in many pairs, but a pair that stands there twice is one and the same
+    count = len(set(graph.source)) * len(set(graph.target)) / graph.n_edges**2
+    n = count * len(null)
+    for row in table.itertuples():
+        more, less = (
+            ((null >= row.score - 1e-9).sum() * count + 1) / (n + 1),
+            ((null <= row.score + 1e-9).sum() * count + 1) / (n + 1),
+        )
+        expected = {"greater": more, "less": less, "two-sided": min(1.0, 2 * min(more, less))}
+        assert row.pvalue == pytest.approx(expected[alternative])
+        assert row.zscore == pytest.approx((row.score - null.mean()) / null.std(), rel=0.01)
+    assert table["n_null"].unique().tolist() == [round(n)]
+    few = link_table(graph, embeddings, null="trans", alternative=alternative, n_null=20 * graph.n_edges)
+    assert few["n_null"].iloc[0] < 25 * graph.n_edges
+    assert np.abs(few["pvalue"] - table["pvalue"]).max() < 0.07
+
+
+def test_parts_of_a_null_add_up(rng):
+    score, stratum = rng.normal(size=300), rng.integers(0, 3, 300)
+    values = [rng.normal(size=1000) for _ in range(3)]
+    whole = [NullBlock(one, values[one]) for one in range(3)]
+    parts = [NullBlock(one, part) for cut in range(7) for one in range(3) for part in [values[one][cut::7]]]
+    for alternative in ALTERNATIVES:
+        a, b = (against_null(score, stratum, null, alternative) for null in (whole, parts))
+        for of_a, of_b in zip(a, b, strict=True):
+            np.testing.assert_allclose(of_a, of_b)
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(7, 7), (1000, 3000), (1000, 150_000), (1000, 10**9), (300, 90_000)])
+def test_every_row_is_crossed_about_as_often(rng, n, wanted):
+    seen = np.zeros((n, n), dtype=int)
+    for one, other in _crossed(n, wanted, rng):
+        for a, b in zip(one, other, strict=True):
+            seen[np.ix_(a, b)] += 1
+    assert seen.max() == 1
+    assert seen.sum() == pytest.approx(min(wanted, n * n), rel=0.5)
+    for share in (seen.sum(axis=0), seen.sum(axis=1)):
+        assert len(set(share[share > 0])) == 1
+        assert (share == 0).mean() < 0.01
 
 
 def weights_by_hand(p, distance):
@@ -136,7 +198,7 @@ def test_columns_say_what_and_where(linked_graph, rng):
 @pytest.mark.parametrize("null", NULLS)
 def test_random_embeddings_give_uniform_p(linked_graph, rng, null):
     graph, is_decoy = linked_graph(n_genes=500, n_peaks=8000).with_decoys()
-    table = link_table(graph, embed(rng, graph), is_decoy, null=null)
+    table = link_table(graph, embed(rng, graph), is_decoy, null=null, n_null=100_000)
     assert kstest(table["pvalue"], "uniform").pvalue > 0.01
     assert table["zscore"].mean() == pytest.approx(0, abs=0.05)
     assert table["zscore"].std() == pytest.approx(1, abs=0.05)
@@ -151,7 +213,7 @@ def test_planted_links_are_found_and_few_others(linked_graph, rng, null):
     # One planted gene for each peak, else one link would undo the other.
     first = np.unique(graph.target[:n], return_index=True)[1]
     real[rng.choice(first, n // 6, replace=False)] = True
-    table = link_table(graph, planted(rng, graph, np.flatnonzero(real), 1.0), is_decoy, null=null)
+    table = link_table(graph, planted(rng, graph, np.flatnonzero(real), 1.0), is_decoy, null=null, n_null=1_000_000)
     called = (table["qvalue"] < 0.05).to_numpy()
     assert called[real].mean() > 0.9
     assert (called & ~real).sum() / called.sum() < 0.08
@@ -164,7 +226,8 @@ def test_decoys_know_the_pull_of_an_edge_and_shuffling_does_not(linked_graph, rn
     for rows, pull in zip(embeddings, pulled, strict=True):  # every edge, decoys too, moves its ends together
         np.add.at(pull, graph.source, 0.4 * rows[graph.target])
         np.add.at(pull, graph.target, 0.4 * rows[graph.source])
-    called = {null: (link_table(graph, pulled, is_decoy, null=null)["qvalue"] < 0.05).mean() for null in NULLS}
+    tables = {null: link_table(graph, pulled, is_decoy, null=null, n_null=1_000_000) for null in NULLS}
+    called = {null: (table["qvalue"] < 0.05).mean() for null, table in tables.items()}
     assert called["decoy"] < 0.01
     assert min(called["shuffled"], called["trans"]) > 0.2
 
@@ -197,13 +260,13 @@ def test_signs_turn_the_score_and_parallel_edges_are_one_row(rng):
     )
     graph = GuidanceGraph.from_frame(frame)
     embeddings = embed(rng, graph, models=2)
-    table = link_table(graph, embeddings, null="shuffled", n_null=1500)
+    table = link_table(graph, embeddings, null="shuffled", n_null=3000)
     a, p, q = (graph.features.get_loc(name) for name in "Apq")
     assert table[["gene", "peak", "sign"]].to_numpy().tolist() == [["A", "p", -1], ["A", "q", -1]]
     assert table["weight"].tolist() == pytest.approx([1, 0.9])
     expected = [-np.mean([cosine(rows[a], rows[x]) for rows in embeddings]) for x in (p, q)]
     np.testing.assert_allclose(table["score"], expected)
-    assert table["n_null"].tolist() == [1500, 1500]
+    assert table["n_null"].between(1000, 3000).all()  # of three features, some are drawn with themselves
     assert table["chrom"].isna().all()
     assert table["tss"].isna().all()
 
@@ -216,7 +279,7 @@ def test_a_link_between_chromosomes_keeps_its_peak_and_loses_its_start(linked_gr
             graph.features, graph.modality, union.source[is_decoy], union.target[is_decoy], union.sign[is_decoy],
             union.weight[is_decoy], positions=graph.positions,
         ),
-        embed(rng, graph), null="shuffled",
+        embed(rng, graph), null="shuffled", n_null=1000,
     )  # fmt: skip
     places = Places.of(graph.positions, graph.n_features)
     trans = ~places.on_one_chromosome(union.source[is_decoy], union.target[is_decoy])
@@ -229,7 +292,7 @@ def test_bedpe_tells_what_the_table_tells(linked_graph, rng, tmp_path, name):
     graph = linked_graph()
     hic = pd.DataFrame({"source": [graph.features[0], "nowhere"], "target": ["p9", "elsewhere"]})
     graph = graph.merge(GuidanceGraph.from_frame(hic))
-    table = link_table(graph, embed(rng, graph), null="shuffled")
+    table = link_table(graph, embed(rng, graph), null="shuffled", n_null=1000)
     write_bedpe(table, tmp_path / name)
     with (gzip.open if name.endswith("gz") else open)(tmp_path / name, "rt") as file:
         lines = [line.rstrip("\n").split("\t") for line in file]
