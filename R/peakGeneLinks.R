@@ -19,8 +19,8 @@
 #'   features, where a genome is too short for pairs far apart. `NULL` takes what is honest.
 #' @param n_null number of pairs that mean nothing to compare with, about; all pairs of genes and
 #'   peaks of the links of a stratum where that is fewer. The more, the smaller a p-value can be:
-#'   with hundreds of thousands of links more than the default may call more of them. A hundred
-#'   million take some seconds.
+#'   with hundreds of thousands of links more than the default may call more of them. The default
+#'   takes ten seconds at most.
 #' @param verbose whether to report progress as messages.
 #' @param links what `peakGeneLinks()` returned.
 #' @param path the file to write; with `.gz` at its end it is compressed.

@@ -14,7 +14,9 @@ from anndata import AnnData
 import isthmus as im
 from isthmus._errors import InputError
 from isthmus.genomics import GuidanceGraph, guidance_graph
-from isthmus.genomics._positions import Annotation, Features
+from isthmus.genomics._places import of_intervals
+from isthmus.genomics._positions import Annotation, Features, joined
+from isthmus.genomics.builds import in_style
 
 Say = Callable[[str], Any]
 GUIDANCE = ("region", "upstream", "extend", "decay", "signs")  # settings of guidance_graph
@@ -86,16 +88,15 @@ def _positions(studies: Mapping[str, AnnData], genes: Any, features: pd.Index) -
         side = Features.of(name, one)
         try:
             if name != next(iter(studies)):
-                known.append(side.positions().to_frame())
+                known.append(side.positions())
             else:
-                known.append(side.genes(None if genes is None else Annotation.of(genes))[0].to_frame())
+                known.append(side.genes(None if genes is None else Annotation.of(genes))[0])
         except InputError:  # of this modality no positions are known
             continue
     if not known:
         return None
-    table = pd.concat([part.astype({"chrom": object}) for part in known])
-    table.columns = ["chrom", "start", "end", "strand"]
-    return table.astype({"start": "Int64", "end": "Int64"}).reindex(features)
+    style = known[min(1, len(known) - 1)]  # genes are called as the others are, as in guidance_graph()
+    return of_intervals(joined([in_style(part, style) for part in known])).reindex(features)
 
 
 def describe_glue(model: Any) -> dict[str, Any]:

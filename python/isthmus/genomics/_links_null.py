@@ -101,7 +101,7 @@ def mean_cosine(unit: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.
 
 
 def null_scores(
-    null: str, links: Links, stratum: np.ndarray, places: Places, unit: np.ndarray, n_null: int,
+    null: str, links: Links, stratum: np.ndarray, edges: Links, places: Places, unit: np.ndarray, n_null: int,
     rng: np.random.Generator,
 ) -> Iterator[NullBlock]:  # fmt: skip
     """Scores of pairs that stand for the links of each stratum: its genes with the peaks of its other links.
@@ -113,6 +113,8 @@ def null_scores(
         in each model.
     links, stratum
         Pairs, and (pairs,) the number of each one's stratum.
+    edges
+        All edges that a model has seen, decoys too: no null pairs.
     places
         Where features lie.
     unit
@@ -125,10 +127,11 @@ def null_scores(
     Yields
     ------
     NullBlock
-        Some of a stratum's scores; a gene or peak of many links stands in as many pairs, which count as one together.
+        Some of a stratum's scores. A gene or peak of many links stands in as many pairs; all together count as much as
+        there are different ones.
     """
     n_nodes, n_models = unit.shape[:2]
-    allowed = _different if null == "shuffled" else _Unlinked(links, places)
+    allowed = _different if null == "shuffled" else _Unlinked(edges, places)
     for one, rows in enumerate(np.split(np.argsort(stratum, kind="stable"), np.cumsum(np.bincount(stratum))[:-1])):
         wanted = n_null * len(rows) // len(stratum)
         if null == "shuffled":
@@ -183,9 +186,9 @@ def _different(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 class _Unlinked:
     """Which pairs lie far apart and have no edge."""
 
-    def __init__(self, links: Links, places: Places) -> None:
+    def __init__(self, edges: Links, places: Places) -> None:
         self.places, self.n = places, len(places.chrom)
-        far = links.take(np.flatnonzero(~places.near(links.source, links.target, FAR)))  # others are seen to be near
+        far = edges.take(np.flatnonzero(~places.near(edges.source, edges.target, FAR)))  # others are seen to be near
         self.linked = np.sort(np.concatenate([far.source * self.n + far.target, far.target * self.n + far.source]))
 
     def __call__(self, source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -224,7 +227,11 @@ def against_null(score: np.ndarray, stratum: np.ndarray, null: Iterable[NullBloc
     out = Significance(np.empty(len(score)), np.empty(len(score)), np.empty(len(score), dtype=np.int64))
     for one, here in rows.items():
         tally = tallies[one]
-        out.zscore[here], out.pvalue[here], out.n_null[here] = tally.zscore(), tally.pvalue(alternative), round(tally.n)
+        out.zscore[here], out.pvalue[here], out.n_null[here] = (
+            tally.zscore(),
+            tally.pvalue(alternative),
+            np.ceil(tally.n),
+        )
     return out
 
 

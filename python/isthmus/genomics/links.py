@@ -126,7 +126,7 @@ def link_table(
         stratum, nothing = _decoy_null(edges, every.take(np.flatnonzero(decoy)), links, unit)
     else:
         stratum, count = links.strata(), max(int(n_null), len(score))
-        nothing = null_scores(null, links, stratum, places, unit, count, np.random.default_rng(seed))
+        nothing = null_scores(null, links, stratum, every, places, unit, count, np.random.default_rng(seed))
     found = against_null(score, stratum, nothing, alternative)
     if not found.n_null.any():
         raise InputError(

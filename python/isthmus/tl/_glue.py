@@ -278,7 +278,7 @@ class Glue(Classifying):
         n_null
             Pairs that mean nothing to compare with, about; all pairs of genes and peaks of the links of a stratum where
             that is fewer. The more, the smaller a p value can be: with hundreds of thousands of links more than the
-            default may call more of them. A hundred million take some seconds.
+            default may call more of them. The default takes ten seconds at most.
 
         Returns
         -------
@@ -305,8 +305,8 @@ class Glue(Classifying):
             graph, self.link_embeddings, is_decoy, null=null, n_null=n_null, alternative=alternative, seed=seed
         )
         kept = table if fdr is None else table[table["qvalue"] <= fdr]
-        order = ["qvalue", "pvalue", "score"]
-        return kept.sort_values(order, ascending=[True, True, False]).reset_index(drop=True)
+        extreme = {"greater": -kept["score"], "less": kept["score"], "two-sided": -kept["score"].abs()}[alternative]
+        return kept.iloc[np.lexsort((extreme, kept["pvalue"], kept["qvalue"]))].reset_index(drop=True)
 
     def consistency(
         self, data: Mapping[str, AnnData] | Any, n_metacells: Sequence[int] = (10, 20, 50, 100, 200)
@@ -337,7 +337,7 @@ class Glue(Classifying):
             {k: self.latent_of(k) for k in studies},
             {k: self.sides[k].targets(study) for k, study in studies.items()},
             {k: self.sides[k].features for k in studies},
-            self.graph, n_metacells, seed=self.settings["seed"],
+            self.graph, n_metacells, values={k: self.sides[k].values for k in studies}, seed=self.settings["seed"],
         )  # fmt: skip
 
     def _reference_study(self, adata: AnnData | None, modality: str) -> Study:

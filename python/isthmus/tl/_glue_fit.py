@@ -20,7 +20,7 @@ from isthmus.nn.graph import Edges
 from isthmus.tl._balance import balancing_weights
 from isthmus.tl._groups import group_cells
 from isthmus.tl._inference import CELLS_AT_ONCE
-from isthmus.tl._sides import Side, looks_like_peaks, trained_graph, variable_inputs
+from isthmus.tl._sides import Side, trained_graph, usual_reduction, variable_inputs
 from isthmus.tl._training import HELD_OUT_AT_ONCE, facts_of, loop_options, one_history, planned_steps
 from isthmus.train import Options, train
 
@@ -66,7 +66,7 @@ def prepare(
     """
     first, sides, representations, wanted = next(iter(studies)), {}, {}, {}
     for name, study in studies.items():
-        reduction = settings.representations.get(name) or ("lsi" if looks_like_peaks(study.features) else "pca")
+        reduction = settings.representations.get(name) or usual_reduction(study)
         among = study.features.isin(graph.features) if name == first else np.ones(study.n_features, dtype=bool)
         inputs = among if reduction == "lsi" else variable_inputs(study, settings.n_features, among)
         sides[name], representations[name] = Side.fit(

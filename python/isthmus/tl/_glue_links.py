@@ -20,7 +20,7 @@ from isthmus.train.devices import randomness
 LINK_MODELS = ("cells", "graph")
 FOLDS = 5  # of cells, each of which is placed by the others
 RIDGE = 0.1  # in mean variances of what is regressed on
-CELLS_A_GROUP, GROUPS = 20, (3, 60)  # least cells of the smallest modality, on average; least and most groups
+CELLS_A_GROUP, GROUPS = 20, (3, 60)  # least cells of every modality in a group; least and most groups
 DEPTH = 1e4  # to which counts are brought before the logarithm
 
 
@@ -96,10 +96,15 @@ def cell_model(placed: Mapping[str, np.ndarray], cells: Mapping[str, Cells], see
     z = np.concatenate(list(placed.values()))
     group = MiniBatchKMeans(min(n_groups, len(z)), n_init=1, random_state=seed).fit_predict(z)
     parts = np.split(group, np.cumsum([len(z) for z in placed.values()])[:-1])
-    return np.concatenate([profiles(c, part, n_groups) for c, part in zip(cells.values(), parts, strict=True)])
+    sizes = np.stack([np.bincount(part, minlength=n_groups) for part in parts])
+    for least in (CELLS_A_GROUP, 1, 0):  # a group of few cells of a modality says little of its features
+        shared = (sizes >= least).all(axis=0)
+        if shared.sum() >= GROUPS[0]:
+            break
+    return np.concatenate([profiles(c, part, shared) for c, part in zip(cells.values(), parts, strict=True)])
 
 
-def profiles(cells: Cells, group: np.ndarray, n_groups: int) -> np.ndarray:
+def profiles(cells: Cells, group: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """How much there is of each feature in each group of cells, beside what the batches of these cells let one expect.
 
     Parameters
@@ -108,26 +113,27 @@ def profiles(cells: Cells, group: np.ndarray, n_groups: int) -> np.ndarray:
         Of one modality.
     group
         (cells,) codes.
-    n_groups
-        How many there are.
+    asked
+        (groups,) bool, groups to look at. Where these are the ones that two modalities share, the cosine of two rows is
+        the correlation over them.
 
     Returns
     -------
     numpy.ndarray
         (features, groups) float32 difference of logarithms (counts) or means (other values), 0 on average; 0 in groups
-        without cells, so that the cosine of two rows is the correlation over groups that both have.
+        that were not asked for or have no cells.
     """
     counts, n, n_batches = cells.side.values == "counts", len(group), cells.batch.max() + 1
     depth = np.maximum(cells.depth, 1.0) if counts else np.ones(n)
-    of_group = sp.csr_matrix((np.ones(n), (group, np.arange(n))), shape=(n_groups, n))
+    of_group = sp.csr_matrix((np.ones(n), (group, np.arange(n))), shape=(len(asked), n))
     of_batch = sp.csr_matrix((np.ones(n), (cells.batch, np.arange(n))), shape=(n_batches, n))
     shared = (of_group.multiply(depth) @ of_batch.T).toarray()  # depth of each group that is of each batch
     by_batch = (of_batch @ cells.targets).toarray() / np.maximum(of_batch @ depth, 1.0)[:, None]
-    there = np.flatnonzero(np.bincount(group, minlength=n_groups))
+    there = np.flatnonzero(asked & (np.bincount(group, minlength=len(asked)) > 0))
     sums = np.stack([(of_group @ cells.targets).toarray()[there], shared[there] @ by_batch])
     level = sums / shared[there].sum(axis=1, keepdims=True)
     level = np.log1p(DEPTH * level) if counts else level
-    out = np.zeros((n_groups, cells.targets.shape[1]), dtype=np.float32)
+    out = np.zeros((len(asked), cells.targets.shape[1]), dtype=np.float32)
     excess = level[0] - level[1]
     out[there] = excess - excess.mean(axis=0)
     return np.ascontiguousarray(out.T)

@@ -155,7 +155,7 @@ def _reduced_values(study: Study, depth: DepthNormalise | None, columns: np.ndar
     if depth is None:
         return study.x[:, columns].astype(np.float32)
     everything = np.ones(study.n_features, dtype=bool)
-    return log_normalise(study.x, study, depth, everything)[:, columns]
+    return log_normalise(study.x[:, columns], study, depth, everything, whole=study.x)
 
 
 def variable_inputs(study: Study, n_features: int, among: np.ndarray) -> np.ndarray:
@@ -174,13 +174,13 @@ def variable_values(study: Study, n_features: int, among: np.ndarray) -> tuple[s
     return logged, variable_features(logged, study, among & ~study.features.str.match(TECHNICAL), n_features)
 
 
-def looks_like_peaks(features: pd.Index) -> bool:
-    """Whether names are positions, such as chr1:100-200."""
+def usual_reduction(study: Study) -> str:
+    """LSI where names are positions, such as chr1:100-200, and 0 is the least value; else PCA."""
     try:
-        Intervals.from_names(features[:100])
+        Intervals.from_names(study.features[:100])
     except InputError:
-        return False
-    return True
+        return "pca"
+    return "pca" if study.values == "values" else "lsi"
 
 
 def trained_graph(graph: GuidanceGraph, wanted: dict[str, pd.Index], first: str) -> GuidanceGraph:

@@ -11,7 +11,7 @@ from isthmus._errors import InputError
 from isthmus.data import Study, from_anndata
 from isthmus.data.door import check_number
 from isthmus.tl._cell_types import known_labels
-from isthmus.tl._sides import Side, looks_like_peaks, variable_inputs
+from isthmus.tl._sides import Side, usual_reduction, variable_inputs
 
 N_FEATURES, N_COMPONENTS = 2000, 20
 
@@ -100,10 +100,10 @@ def _representation(adata: AnnData, study: Study, use_rep: str | None, seed: int
         if use_rep not in adata.obsm:
             raise InputError(f"'{use_rep}' in obsm", f"{list(adata.obsm) or 'nothing'}", "name one, or use_rep=None")
         return np.asarray(adata.obsm[use_rep], dtype=np.float32)
-    lsi, everything = looks_like_peaks(study.features), np.ones(study.n_features, dtype=bool)
-    inputs = everything if lsi else variable_inputs(study, N_FEATURES, everything)
+    reduction, everything = usual_reduction(study), np.ones(study.n_features, dtype=bool)
+    inputs = everything if reduction == "lsi" else variable_inputs(study, N_FEATURES, everything)
     return Side.fit(
-        "cells", study, likelihood="nb", reduction="lsi" if lsi else "pca", inputs=inputs,
+        "cells", study, likelihood="nb", reduction=reduction, inputs=inputs,
         n_components=min(N_COMPONENTS, study.n_cells - 1, int(inputs.sum()) - 1), seed=seed,
     )[1]  # fmt: skip
 

@@ -101,6 +101,19 @@ def test_edges_of_the_users_own_keep_the_positions_that_are_known(studies, tmp_p
     assert table["tss"].notna().all() == placed
 
 
+def test_genes_of_another_style_are_on_the_chromosomes_of_the_peaks(studies, tmp_path):
+    rna, edges = studies["rna"].copy(), studies["rna"].uns["links"][["gene", "peak"]].drop_duplicates()
+    edges = edges.rename(columns={"gene": "source", "peak": "target"})
+    genes = rna.var[["chrom", "chromStart", "chromEnd", "strand"]].assign(gene_name=rna.var_names)
+    genes["chrom"] = genes["chrom"].astype(str).str.removeprefix("chr")
+    rna.var = pd.DataFrame(index=rna.var_names)
+    folder, given = str(tmp_path / "glue"), {"rna": rna, "atac": studies["atac"].copy()}
+    verbs.VERBS["fit_glue"](given, folder=folder, edges=edges, genes=genes, n_features=80, **BRIEF)
+    table = verbs.VERBS["links"](folder=folder)["links"]
+    assert table["chrom"].str.startswith("chr").all()
+    assert table["distance"].notna().all()
+
+
 def test_values_of_another_modality_are_predicted(studies, fitted):
     atac = studies["atac"].copy()
     gene = fitted[0]["features"][0]

@@ -331,6 +331,9 @@ def test_values_that_cannot_be_are_refused_with_the_name_of_their_modality(data,
             fit({**data, "rna": below}, values={"rna": "values"}, **wrong)
     model = fit({**data, "rna": below}, values={"rna": "values"}, **BARE)
     assert np.isfinite(model.latent).all()
+    bins = ad.AnnData(data["atac"].X.toarray() - 0.1, data["atac"].obs, data["atac"].var)
+    model = fit({**data, "atac": bins}, values={"atac": "values"}, **BARE)  # such as scaled methylation of bins
+    assert np.isfinite(model.latent).all()
 
 
 def test_cells_whose_names_half_match_are_refused(fit, refused):

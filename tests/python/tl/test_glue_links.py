@@ -43,7 +43,7 @@ def slow_profiles(cells, group, n_groups):
 def test_profiles_are_those_summed_by_hand(rng, counted, values):
     batch, group = rng.integers(0, 3, 60), rng.choice([0, 1, 3, 4], 60)
     cells = cells_of(counted if values == "counts" else counted - 1.2, batch, values)
-    found = _glue_links.profiles(cells, group, 6)
+    found = _glue_links.profiles(cells, group, np.ones(6, dtype=bool))
     np.testing.assert_allclose(found, slow_profiles(cells, group, 6), atol=2e-5)
     assert (found[:, [2, 5]] == 0).all()  # groups without cells
     np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-4)
@@ -56,16 +56,40 @@ def test_what_a_batch_does_to_a_feature_shows_in_no_profile(rng, counted):
     depth = np.full(60, 100.0)
     plain, aware = (cells_of(counted, b) for b in (None, batch))
     plain.depth, aware.depth = depth, depth
-    feature = [np.abs(_glue_links.profiles(cells, group, 2)[6]).max() for cells in (plain, aware)]
+    both = np.ones(2, dtype=bool)
+    feature = [np.abs(_glue_links.profiles(cells, group, both)[6]).max() for cells in (plain, aware)]
     assert feature[1] < 1e-5 < 0.3 < feature[0]
 
 
 def test_depth_of_cells_does_not_matter_to_means_of_other_values(counted):
     cells = cells_of(counted, values="values")
-    group = np.arange(60) % 4
-    one = _glue_links.profiles(cells, group, 4)
+    group, all_four = np.arange(60) % 4, np.ones(4, dtype=bool)
+    one = _glue_links.profiles(cells, group, all_four)
     cells.depth = cells.depth * np.arange(1, 61)
-    np.testing.assert_array_equal(_glue_links.profiles(cells, group, 4), one)
+    np.testing.assert_array_equal(_glue_links.profiles(cells, group, all_four), one)
+
+
+def test_groups_that_were_not_asked_for_play_no_part(rng, counted):
+    group, asked = np.arange(60) % 5, np.array([True, False, True, True, False])
+    cells = cells_of(counted, values="values")
+    found = _glue_links.profiles(cells, group, asked)
+    assert (found[:, ~asked] == 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-4)
+    means = np.stack([counted[group == g].mean(axis=0) for g in np.flatnonzero(asked)])
+    np.testing.assert_allclose(found[:, asked], (means - means.mean(axis=0)).T, atol=1e-5)
+
+
+def test_cells_that_only_one_modality_has_do_not_hide_a_link(rng):
+    """A gene and a peak rise together along the cells that both have; the RNA has as many of another kind."""
+    place = {"rna": rng.random(1200), "atac": rng.random(600)}
+    alone = np.arange(1200) >= 600
+    x = {"rna": np.where(alone, 20.0, place["rna"]), "atac": place["atac"]}
+    z = {k: np.stack([v, np.zeros(len(v))], axis=1).astype(np.float32) for k, v in x.items()}
+    level = {"rna": np.where(alone, 30, 10 * place["rna"]), "atac": 10 * place["atac"]}
+    counts = {k: rng.poisson(np.stack([v, np.full(len(v), 20.0)], axis=1)).astype(np.float32) for k, v in level.items()}
+    model = _glue_links.cell_model(z, {k: cells_of(v) for k, v in counts.items()}, 0)
+    cosine = model[0] @ model[2] / np.sqrt((model[0] @ model[0]) * (model[2] @ model[2]))
+    assert cosine > 0.95
 
 
 def test_cells_are_placed_by_the_others(rng):

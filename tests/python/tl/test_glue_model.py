@@ -108,6 +108,15 @@ def test_fdr_keeps_the_links_below_it(model, refused):
         model.links(2)
 
 
+@pytest.mark.parametrize(
+    ("alternative", "extreme"), [("greater", lambda s: -s), ("less", lambda s: s), ("two-sided", lambda s: -s.abs())]
+)
+def test_of_links_with_the_same_p_the_most_extreme_comes_first(model, alternative, extreme):
+    links = model.links(alternative=alternative)
+    order = [links["qvalue"], links["pvalue"], extreme(links["score"])]
+    assert links.index.tolist() == np.lexsort(order[::-1]).tolist()
+
+
 def test_links_are_compared_with_as_many_pairs_as_asked(model, refused):
     few, many = (model.links(n_null=n) for n in (2000, 200_000))
     assert many["n_null"].min() > 3 * few["n_null"].max()
@@ -269,6 +278,13 @@ def test_consistency_is_a_curve_in_any_order_of_the_cells(model, done, rng, refu
     assert curve["consistency"].between(-1, 1).all()
     turned = {k: x[rng.permutation(x.n_obs), rng.permutation(x.n_vars)] for k, x in done.items()}
     pd.testing.assert_frame_equal(model.consistency(turned, (10, 20)), curve)
+    direct = im.metrics.integration_consistency(
+        {k: model.latent_of(k) for k in done},
+        {k: x[:, model.sides[k].features].X for k, x in done.items()},
+        {k: model.sides[k].features for k in done},
+        model.graph, (10, 20), seed=model.settings["seed"],
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(curve, direct)
     with refused("260 of them missing", "the 260 cells of 'atac'"):
         model.consistency({"rna": done["rna"]})
     with refused("160 of them missing", "the 260 cells of 'rna'"):
@@ -276,6 +292,16 @@ def test_consistency_is_a_curve_in_any_order_of_the_cells(model, done, rng, refu
     lost = model.sides["atac"].features[:3]
     with refused(f"3 of them missing, such as '{lost[0]}'", "features of 'atac' that the model explains"):
         model.consistency({**done, "atac": done["atac"][:, ~done["atac"].var_names.isin(lost)]}, (10,))
+
+
+def test_consistency_of_values_that_are_no_counts_is_that_of_their_means(whole, fit):
+    data = {k: x.copy() for k, x in whole.items()}
+    data["rna"].X = np.log1p(data["rna"].X.toarray()) - 1.0
+    model = fit(data, values={"rna": "values"}, **BARE)
+    scaled = {**data, "rna": data["rna"].copy()}
+    scaled["rna"].X = 3 * scaled["rna"].X + 5  # moves no rank of a mean
+    one, other = (model.consistency(x, (10, 20)) for x in (data, scaled))
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_modality_that_is_not_there_is_refused(model, done, refused):
