@@ -136,16 +136,14 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
 # @return data.frame(name, chrom, start, end, strand, side, row) of the genes in view: on
 #   which side the name stands ("left", "right", "above"), and rows without overlaps.
 .genesIn <- function(genes, shown, view) {
+    known <- if (!is.null(genes)) .inView(.bodiesOf(genes), view)
     made <- S4Vectors::mcols(shown)
-    known <- .bodiesOf(genes)
-    if (is.null(known)) {
-        known <- unique(data.frame(
-            name = made$gene, chrom = rep(view$chrom, length(shown)), start = made$tss,
-            end = made$tss, strand = made$gene_strand
-        ))
-    }
-    here <- known$chrom == view$chrom & known$end >= view$start & known$start <= view$end
-    known <- known[here & !duplicated(known[c("name", "start", "end")]), , drop = FALSE]
+    starts <- data.frame(
+        name = made$gene, chrom = rep(view$chrom, length(shown)), start = made$tss,
+        end = made$tss, strand = made$gene_strand
+    )
+    # Of genes that have links and no body here, the links tell the start.
+    known <- rbind(known, .inView(starts[!made$gene %in% known$name, ], view))
     known <- known[order(known$start), , drop = FALSE]
     span <- view$end - view$start
     room <- (nchar(known$name) * 0.0125 + 0.02) * span
@@ -160,17 +158,31 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     known
 }
 
+.inView <- function(bodies, view) {
+    here <- .bareChrom(bodies$chrom) == .bareChrom(view$chrom) &
+        bodies$end >= view$start & bodies$start <= view$end
+    bodies[here & !duplicated(bodies[c("name", "start", "end")]), , drop = FALSE]
+}
+
+# As the core compares them: "chr1" and "1" are the same, and so are "chrM" and "MT".
+.bareChrom <- function(chrom) {
+    bare <- sub("^chr", "", chrom, ignore.case = TRUE)
+    ifelse(bare == "M", "MT", bare)
+}
+
+# A gene without a name is called by its id, as in the core; without both it is left out.
 .bodiesOf <- function(genes) {
     genes <- .genesFor(genes)
     if (is.character(genes)) genes <- .core("genes", NULL, list(path = genes))$genes
-    if (is.null(genes)) {
-        return(NULL)
-    }
-    names <- if (is.null(genes$gene_name)) genes$gene_id else genes$gene_name
-    data.frame(
-        name = as.character(names), chrom = as.character(genes$chrom),
+    absent <- rep(NA_character_, nrow(genes))
+    column <- function(name) if (is.null(genes[[name]])) absent else as.character(genes[[name]])
+    names <- column("gene_name")
+    names <- ifelse(is.na(names) | names == "", column("gene_id"), names)
+    bodies <- data.frame(
+        name = names, chrom = as.character(genes$chrom),
         start = genes$chromStart + 1, end = genes$chromEnd, strand = as.character(genes$strand)
     )
+    bodies[!is.na(names) & names != "", , drop = FALSE]
 }
 
 # Rows for stretches in the order of their starts: for each the first with room.

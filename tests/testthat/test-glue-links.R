@@ -146,6 +146,66 @@ test_that("genes that would overlap are drawn in rows of their own", {
     expect_identical(isthmus:::.packed(numeric(), numeric(), 1), integer())
 })
 
+# Links of gene1 on chromosome `chrom`, and what is drawn of the genes there.
+linksOn <- function(chrom) {
+    GenomicRanges::GRanges(
+        chrom, IRanges::IRanges(c(500L, 1001L), c(1001L, 3000L)), score = c(0.5, 0.9),
+        gene = "gene1", peak = c("a", "b"), zscore = 2:1, pvalue = 0.01, qvalue = 0.02,
+        distance = c(-501L, 1999L), peak_start = c(400L, 2900L), peak_end = c(600L, 3100L),
+        tss = 1001L, gene_strand = "+"
+    )
+}
+bodiesIn <- function(genes, chrom = "chr1", region = NULL) {
+    links <- linksOn(chrom)
+    gene <- if (is.null(region)) "gene1"
+    view <- isthmus:::.linkView(links, gene, region)
+    isthmus:::.genesIn(genes, isthmus:::.linksIn(links, gene, view), view)
+}
+
+test_that("a gene without a name is called by its id, and left out without both", {
+    genes <- glueGenes(9L)[c(1, 3, 5, 7)]
+    GenomicRanges::end(genes) <- GenomicRanges::start(genes) + 100L
+    genes <- GenomicRanges::shift(genes, -c(0L, 1500L, 3000L, 4500L))
+    genes$gene_name <- c("gene1", NA, "", NA)
+    genes$gene_id <- c("id1", "id2", "id3", NA)
+    expect_setequal(bodiesIn(genes)$name, c("gene1", "id2", "id3"))
+    expect_length(drawn(linksOn("chr1"), gene = "gene1", genes = genes), 2L)
+    genes$gene_id <- NULL
+    expect_identical(bodiesIn(genes)$name, "gene1")
+    # Nothing has a name here: what the links tell is drawn.
+    genes$gene_name <- NA_character_
+    expect_identical(bodiesIn(genes), bodiesIn(NULL))
+    expect_length(drawn(linksOn("chr1"), gene = "gene1", genes = genes), 2L)
+})
+
+test_that("an annotation may call chromosomes in another style than the links", {
+    table <- data.frame(
+        seqnames = "chr1", start = c(1001, 2001), end = c(1500, 2500), strand = c("+", "-"),
+        gene_name = c("gene1", "other")
+    )
+    same <- bodiesIn(table)[c("name", "start", "end", "strand", "side", "row")]
+    expect_identical(same$name, c("gene1", "other"))
+    for (pair in list(c("chr1", "1"), c("1", "chr1"), c("chr1", "Chr1"), c("chrM", "MT"), c("MT", "chrM"))) {
+        table$seqnames <- pair[2]
+        expect_identical(bodiesIn(table, pair[1])[names(same)], same)
+        expect_length(drawn(linksOn(pair[1]), gene = "gene1", genes = table), 2L)
+    }
+    table$seqnames <- "11"
+    expect_identical(bodiesIn(table), bodiesIn(NULL))
+})
+
+test_that("the start of a gene that the annotation lacks is drawn from its links", {
+    table <- data.frame(seqnames = "1", start = 2001, end = 2500, strand = "-", gene_name = "other")
+    expect_identical(bodiesIn(NULL)$start, 1001L)
+    for (region in list(NULL, "chr1:1-4000")) {
+        bodies <- bodiesIn(table, region = region)
+        expect_identical(bodies$name, c("gene1", "other"))
+        expect_equal(bodies$start, c(1001, 2001))
+        expect_equal(bodies$end, c(1001, 2500))
+        expect_identical(bodies$strand, c("+", "-"))
+    }
+})
+
 test_that("genes of a path are read by the core", {
     links <- linked()
     log <- localCore(core = mockGlue)

@@ -12,6 +12,7 @@ from isthmus._optional import require
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_number
 from isthmus.genomics._names import split_names
+from isthmus.genomics.builds import in_style
 from isthmus.genomics.intervals import Intervals
 from isthmus.genomics.links import COLUMNS, check_columns
 from isthmus.pl._axes import GREY, INK, new_axes
@@ -172,6 +173,8 @@ def _bodies(rows: pd.DataFrame, genes: Any, chrom: str, start: int, end: int) ->
     if isinstance(genes, pd.DataFrame):
         genes = genes[genes.notna().all(axis=1)]
         genes = Intervals.from_frame(genes, names=genes.index)
+    # The fit calls chromosomes of genes and peaks alike; the annotation may still call them otherwise.
+    genes = in_style(genes, Intervals([chrom], [chrom], [start], [end], ["."]))
     here = (np.asarray(genes.chrom.astype(str)) == chrom) & (genes.start < end) & (genes.end > start) & genes.stranded
     part = genes.take(here)
     return pd.DataFrame({"name": part.names, "start": part.start, "end": part.end, "strand": part.strand})

@@ -98,6 +98,26 @@ def test_bodies_of_genes(table):
         assert {52_000, 75_000} <= {x for x, _ in tips}
 
 
+@pytest.mark.parametrize(
+    ("linked", "annotated"), [("chr1", "1"), ("1", "chr1"), ("chr1", "Chr1"), ("chrM", "MT"), ("MT", "chrM")]
+)
+def test_an_annotation_may_call_chromosomes_in_another_style(table, linked, annotated):
+    renamed = table.assign(chrom=table["chrom"].cat.rename_categories({"chr1": linked}))
+    starts, ends = [50_000, 75_000, 50_000], [52_000, 80_001, 60_000]
+    genes = Intervals(["A", "B", "elsewhere"], [annotated, annotated, "11"], starts, ends, ["+", "-", "+"])
+    positions = genes.to_frame().rename(columns={"chromStart": "start", "chromEnd": "end"})
+    for form in (genes, positions):
+        ax = pl.links(renamed, gene="A", genes=form)
+        assert sorted(names(ax)) == ["A", "B"]
+        assert linked in ax.get_xlabel()
+
+
+def test_an_annotation_without_genes_there_draws_none(table):
+    genes = Intervals(["far"], ["2"], [50_000], [52_000], ["+"])
+    for form in (genes, genes.take(np.array([False]))):
+        assert names(pl.links(table, gene="A", genes=form)) == []
+
+
 def test_genes_and_names_do_not_meet(table):
     many = pd.concat([table.assign(gene=f"GENE{i}", tss=table["tss"] + 100 * i) for i in range(12)], ignore_index=True)
     ax = pl.links(many, region="chr1:0-100000")
