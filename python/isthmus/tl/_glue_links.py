@@ -20,7 +20,8 @@ from isthmus.train.devices import randomness
 LINK_MODELS = ("cells", "graph")
 FOLDS = 5  # of cells, each of which is placed by the others
 RIDGE = 0.1  # in mean variances of what is regressed on
-CELLS_A_GROUP, GROUPS = 20, (3, 60)  # least cells of every modality in a group; least and most groups
+CELLS_A_GROUP, GROUPS = 40, (3, 60)  # cells of the smallest modality, on average; least and most groups
+LEAST_CELLS = 10  # of every modality in a group
 DEPTH = 1e4  # to which counts are brought before the logarithm
 
 
@@ -97,7 +98,7 @@ def cell_model(placed: Mapping[str, np.ndarray], cells: Mapping[str, Cells], see
     group = MiniBatchKMeans(min(n_groups, len(z)), n_init=1, random_state=seed).fit_predict(z)
     parts = np.split(group, np.cumsum([len(z) for z in placed.values()])[:-1])
     sizes = np.stack([np.bincount(part, minlength=n_groups) for part in parts])
-    for least in (CELLS_A_GROUP, 1, 0):  # a group of few cells of a modality says little of its features
+    for least in (LEAST_CELLS, 1, 0):  # a group of few cells of a modality says little of its features
         shared = (sizes >= least).all(axis=0)
         if shared.sum() >= GROUPS[0]:
             break

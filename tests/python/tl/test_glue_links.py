@@ -120,7 +120,7 @@ def test_a_model_finds_features_that_rise_together(rng):
     rates = {k: np.hstack([8 * p, 8 * (1 - p), np.full((len(p), 2), 4.0)]) for k, p in place.items()}
     cells = {k: cells_of(rng.poisson(rate).astype(np.float32)) for k, rate in rates.items()}
     model = _glue_links.cell_model(z, cells, 0)
-    assert model.shape == (8, 25)
+    assert model.shape == (8, 12)
     cosine = np.corrcoef(model)
     assert cosine[0, 4] > 0.6
     assert cosine[0, 5] < -0.6
