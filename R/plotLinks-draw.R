@@ -103,9 +103,14 @@
     if (is.null(limit)) limit <- max(abs(score), 1e-9)
     steps <- signif(limit * c(1, 2, 3) / 3, 2)
     if (any(score < 0)) steps <- c(-steps[3], steps)
-    graphics::legend(
-        "topright", legend = format(steps), title = "score", horiz = TRUE, bty = "n", cex = 0.75,
-        col = .strengthColour(steps, limit), lwd = 0.8 + 2.4 * .strength(steps, limit),
-        inset = c(0, -0.11), xpd = NA, seg.len = 1.4, text.col = .inkColour, title.col = .inkColour
-    )
+    corner <- graphics::par("usr")[c(2, 4)]
+    draw <- function(y, plot) {
+        graphics::legend(
+            corner[1], y, legend = format(steps), title = "score", horiz = TRUE, bty = "n", cex = 0.75,
+            col = .strengthColour(steps, limit), lwd = 0.8 + 2.4 * .strength(steps, limit), xjust = 1,
+            xpd = NA, seg.len = 1.4, text.col = .inkColour, title.col = .inkColour, plot = plot
+        )
+    }
+    # It stands on the upper edge, however high the picture is.
+    draw(corner[2] + draw(corner[2], FALSE)$rect$h, TRUE)
 }

@@ -40,7 +40,7 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     shown <- shown[order(S4Vectors::mcols(shown)$score)]
     bodies <- .genesIn(genes, shown, view)
     if (is.null(main)) main <- if (is.null(gene)) .regionText(view) else gene
-    old <- graphics::par(mar = c(2.6, 5, 2.2, 1.5), mgp = c(1.6, 0.4, 0), tcl = -0.25)
+    old <- graphics::par(mar = c(2.6, 5, 2.5, 1.5), mgp = c(1.6, 0.4, 0), tcl = -0.25)
     on.exit(graphics::par(old))
     rows <- max(bodies$row, 1L)
     # From 0 to 1 the arcs, below that a lane of peaks and the lanes of genes.
