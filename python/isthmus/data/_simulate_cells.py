@@ -99,8 +99,9 @@ def draw_cells(settings: Settings, populations: list[Population], rng: np.random
     shared, single = settings.n_shared, settings.n_cells - settings.n_shared
     segments = [shared, single, single] if len(settings.modalities) == 2 else [settings.n_cells]
     weights, missing = _composition(settings, populations, rng)
-    rare_shared = [round(rare.n_cells * shared / settings.n_cells) for rare in settings.rare_types]
-    rare_single = [r.n_cells - n for r, n in zip(settings.rare_types, rare_shared, strict=True)]
+    rare = [record.n_cells for record in settings.rare_types]
+    rare_shared = _rare_shared(rare, shared, single)
+    rare_single = [n - s for n, s in zip(rare, rare_shared, strict=True)]
     parts = []
     for i, size in enumerate(segments):
         parts.append(_segment(settings, size, rare_shared if i == 0 else rare_single, weights, rng))
@@ -115,6 +116,13 @@ def draw_cells(settings: Settings, populations: list[Population], rng: np.random
         member = {settings.modalities[0]: np.ones(population.size, dtype=bool)}
     place = rng.random(population.size, dtype=np.float32)
     return Cells(population, batch, place, _depths(settings, batch, rng), member, missing)
+
+
+def _rare_shared(rare: list[int], shared: int, single: int) -> list[int]:
+    """How many cells of each rare type are shared: its part, rounded, unless a segment has no room for so many."""
+    rounded = [round(n * shared / (shared + single)) for n in rare]
+    total = min(max(sum(rounded), sum(rare) - single), shared)
+    return rounded if total == sum(rounded) else quota(total, np.array(rare)).tolist()
 
 
 def _composition(

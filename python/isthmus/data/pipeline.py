@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +14,11 @@ from isthmus.data import transforms
 from isthmus.data.align import Alignment, Coverage, warn_of_blank
 from isthmus.data.door import check_choice
 from isthmus.data.study import VALUES, Study
-from isthmus.data.transforms import DepthNormalise, MaxAbs, log1p
+from isthmus.data.transforms import DepthNormalise, MaxAbs, cells_per_feature, log1p, row_blocks
 from isthmus.data.variability import variable_features
 
 PROFILES = ("rna", "atac")
 SCALINGS = ("batch", "global", "double-log")
-CELLS_PER_BLOCK = 16_384  # cells transformed together: bounds the memory beside the result
 TECHNICAL = r"^(?:ERCC-|MT-|mt-)"  # spike-ins and mitochondrial genes measure quality, not type
 LEAST_CELLS = 3  # a feature seen in fewer cells is noise
 
@@ -145,7 +143,7 @@ class Pipeline:
         logged = sp.vstack(
             [
                 log_normalise(alignment.take(block), query, self.depth, in_universe.found, in_universe.position, block)
-                for block in _blocks(query.x)
+                for block in row_blocks(query.x)
             ],
             format="csr",
         )
@@ -205,18 +203,6 @@ def _stretch(logged: sp.csr_matrix, scaling: str) -> sp.csr_matrix:
     return sp.csr_matrix((np.log2(1.0 + logged.data), logged.indices, logged.indptr), shape=logged.shape, copy=False)
 
 
-def _blocks(x: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
-    """``x`` in blocks of rows that share its memory."""
-    for start in range(0, x.shape[0], CELLS_PER_BLOCK):
-        stop = min(start + CELLS_PER_BLOCK, x.shape[0])
-        first, last = x.indptr[start], x.indptr[stop]
-        yield sp.csr_matrix(
-            (x.data[first:last], x.indices[first:last], x.indptr[start : stop + 1] - first),
-            shape=(stop - start, x.shape[1]),
-            copy=False,
-        )
-
-
 def log_normalise(
     x: sp.csr_matrix,
     study: Study,
@@ -232,7 +218,11 @@ def log_normalise(
     counted = np.ones(whole.shape[1]) if position is None else np.zeros(whole.shape[1])
     if position is not None:
         counted[position[found]] = 1.0
-    return log1p(depth.apply(x, found, whole @ counted))
+    data, start = np.empty(x.nnz, dtype=np.float32), 0
+    for block, rows in zip(row_blocks(x), row_blocks(whole), strict=True):
+        data[start : start + block.nnz] = log1p(depth.apply(block, found, rows @ counted)).data
+        start += block.nnz
+    return sp.csr_matrix((data, x.indices, x.indptr), shape=x.shape, copy=False)
 
 
 def _choose(
@@ -241,7 +231,7 @@ def _choose(
     """Positions of the features that the model will see."""
     if features is not None:
         return transforms.named_features(study.features, features, logged)
-    candidates = logged.getnnz(axis=0) >= min(LEAST_CELLS, study.n_cells)
+    candidates = cells_per_feature(logged) >= min(LEAST_CELLS, study.n_cells)
     if profile == "atac":
         chosen = transforms.accessible_features(logged, candidates, n_features)
     else:

@@ -6,6 +6,7 @@ make them dense.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,24 @@ from isthmus.data import door
 from isthmus.data.categories import shorten
 
 CELLS_FOR_SCALE = 16  # cells' worth of trust in the scale of all cells over that of a batch
+CELLS_PER_BLOCK = 2_048  # cells worked on together: bounds the memory beside the result
+
+
+def row_blocks(x: sp.csr_matrix) -> Iterator[sp.csr_matrix]:
+    """``x`` in blocks of rows that share its memory."""
+    for start in range(0, x.shape[0], CELLS_PER_BLOCK):
+        stop = min(start + CELLS_PER_BLOCK, x.shape[0])
+        first, last = x.indptr[start], x.indptr[stop]
+        yield sp.csr_matrix(
+            (x.data[first:last], x.indices[first:last], x.indptr[start : stop + 1] - first),
+            shape=(stop - start, x.shape[1]),
+            copy=False,
+        )
+
+
+def cells_per_feature(x: sp.csr_matrix) -> np.ndarray:
+    """(features,) int64, in how many cells each has an entry."""
+    return sum((block.getnnz(axis=0) for block in row_blocks(x)), np.zeros(x.shape[1], dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,9 @@ class DepthNormalise:
             target = float(np.median(np.asarray(depths.sum(axis=1)).ravel()))
             total = np.asarray(depths.sum(axis=0)).ravel()
         else:
-            total = np.bincount(x.indices, weights=x.data, minlength=x.shape[1])
+            total = np.zeros(x.shape[1])
+            for block in row_blocks(x):
+                total += np.bincount(block.indices, weights=block.data, minlength=x.shape[1])
         return cls(target, total / total.sum())
 
     def apply(self, x: sp.csr_matrix, found: np.ndarray, depth: np.ndarray) -> sp.csr_matrix:
@@ -65,7 +86,7 @@ def log1p(x: sp.csr_matrix) -> sp.csr_matrix:
 
 def accessible_features(x: sp.csr_matrix, candidates: np.ndarray, n_features: int) -> np.ndarray:
     """The features open in most cells, ascending positions; ubiquitous ones stay, as they carry depth and quality."""
-    cells = x.getnnz(axis=0) * candidates
+    cells = cells_per_feature(x) * candidates
     order = np.argsort(-cells, kind="stable")[:n_features]
     return np.sort(order[cells[order] > 0])
 
@@ -84,7 +105,7 @@ def named_features(features: pd.Index, wanted: list[str], x: sp.csr_matrix) -> n
             f"{len(absent)} it lacks: {shorten(absent)}",
             "leave these names out",
         )
-    counts = x.getnnz(axis=0)[position]
+    counts = cells_per_feature(x)[position]
     if (counts == 0).any():
         empty = [name for name, count in zip(wanted, counts, strict=True) if count == 0]
         raise InputError(

@@ -23,7 +23,8 @@ def silhouette_label(embedding: ArrayLike, labels: Labels, *, max_cells: int | N
     labels
         Known types, ``(cells,)``; cells without one are left out.
     max_cells
-        Work grows with the square of the number of cells, so that larger sets are sampled; None takes all.
+        Work grows with the square of the number of cells, so that larger sets are sampled, in the shares of the
+        types but at least two cells of each; None takes all.
     seed
         Seed of the sample.
 
@@ -51,7 +52,7 @@ def silhouette_label(embedding: ArrayLike, labels: Labels, *, max_cells: int | N
             f"{len(counts)} different labels for {len(z)} cells",
             "pass cell types, not cell names",
         )
-    chosen = _sample(len(z), max_cells, np.random.default_rng(seed))
+    chosen = _sample(codes, max_cells, np.random.default_rng(seed))
     return float((_silhouettes(z[chosen], codes[chosen]).mean() + 1) / 2)
 
 
@@ -79,7 +80,8 @@ def silhouette_batch(
         Types, ``(cells,)``; cells without one are left out. None takes all cells as one type, which punishes
         batches that differ in composition.
     max_cells
-        Largest number of cells of a type; more are sampled. None takes all.
+        Largest number of cells of a type; more are sampled, in the shares of the batches but at least two cells
+        of each. None takes all.
     seed
         Seed of the sample.
 
@@ -107,7 +109,7 @@ def silhouette_batch(
     scores = []
     for t in np.unique(types):
         rows = np.flatnonzero(types == t)
-        rows = rows[_sample(len(rows), max_cells, rng)]
+        rows = rows[_sample(batch[rows], max_cells, rng)]
         if 1 < len(np.unique(batch[rows])) < len(rows):
             scores.append(1 - np.abs(_silhouettes(z[rows], batch[rows])).mean())
     if not scores:
@@ -119,10 +121,17 @@ def silhouette_batch(
     return float(np.mean(scores))
 
 
-def _sample(n: int, limit: int | None, rng: np.random.Generator) -> NDArray[np.intp]:
+def _sample(codes: NDArray[np.intp], limit: int | None, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows of about ``limit`` cells, each group with its share; of a small one two cells, so that none is lost."""
+    n = len(codes)
     if limit is None or n <= limit:
         return np.arange(n)
-    return np.sort(rng.choice(n, size=limit, replace=False))
+    _, group, sizes = np.unique(codes, return_inverse=True, return_counts=True)
+    wanted = np.maximum(sizes * limit // n, np.minimum(sizes, 2))
+    mixed = rng.permutation(n)
+    mixed = mixed[np.argsort(group[mixed], kind="stable")]  # group by group, in random order within each
+    place = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(mixed[place < np.repeat(wanted, sizes)])
 
 
 def _silhouettes(z: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from isthmus._errors import InputError
 from isthmus.metrics._inputs import Labels, as_codes
@@ -52,7 +54,8 @@ def label_transfer_scores(predicted: Labels, truth: Labels, *, unknown: Any = "u
     Parameters
     ----------
     predicted
-        Transferred label of each cell, ``(cells,)``; ``unknown`` or missing means not answered.
+        Transferred label of each cell, ``(cells,)``; ``unknown`` or missing means not answered. Labels are compared
+        as text, so that ``1`` is ``"1"``.
     truth
         True label, ``(cells,)``; cells without one are left out and counted.
     unknown
@@ -72,20 +75,9 @@ def label_transfer_scores(predicted: Labels, truth: Labels, *, unknown: Any = "u
     ----------
     Macro F1 as in scikit-learn; used for projection in Xiong et al. 2022, Nature Communications 13:6118.
     """
-    wanted, names = as_codes(truth, len(truth), "truth")
-    given, given_names = as_codes(predicted, len(wanted), "predicted")
-    if unknown in names:
-        raise InputError(
-            f"true labels without {unknown!r}, which stands for a cell not answered",
-            f"{unknown!r} among the true labels",
-            "name another value as unknown=, or set these true labels to missing",
-        )
+    wanted, names, given, given_names = as_pair(predicted, truth, unknown)
     keep = wanted >= 0
-    if not keep.any():
-        raise InputError(
-            "true labels for some cells", "none", "check the column; without the truth nothing can be scored"
-        )
-    types = names.append(given_names[~given_names.isin([*names, unknown])])
+    types = names.append(given_names[~given_names.isin([*names, str(unknown)])])
     # Codes of the prediction in the types of the truth; what is not among them (the unknown) becomes -1.
     given = np.append(types.get_indexer(given_names), -1)[given]
     wanted, given = wanted[keep], given[keep]
@@ -99,6 +91,38 @@ def label_transfer_scores(predicted: Labels, truth: Labels, *, unknown: Any = "u
         cells=int(keep.sum()),
         unlabelled=int((~keep).sum()),
     )
+
+
+def as_pair(
+    predicted: Labels, truth: Labels, unknown: Any
+) -> tuple[NDArray[np.intp], pd.Index, NDArray[np.intp], pd.Index]:
+    """Codes and names, as text, of the true labels and of the given ones; -1 stands for a missing label.
+
+    Raises
+    ------
+    InputError
+        If lengths differ, no cell has a true label, or ``unknown`` is a true label.
+    """
+    wanted, names = _text_codes(truth, len(truth), "truth")
+    given, given_names = _text_codes(predicted, len(wanted), "predicted")
+    if str(unknown) in names:
+        raise InputError(
+            f"true labels without {unknown!r}, which stands for a cell not answered",
+            f"{unknown!r} among the true labels",
+            "name another value as unknown=, or set these true labels to missing",
+        )
+    if not len(names):
+        raise InputError(
+            "true labels for some cells", "none", "check the column; without the truth nothing can be scored"
+        )
+    return wanted, names, given, given_names
+
+
+def _text_codes(values: Labels, n_cells: int, name: str) -> tuple[NDArray[np.intp], pd.Index]:
+    """Codes of labels by their text: transferred labels are always text, true ones may be numbers."""
+    codes, names = as_codes(values, n_cells, name)
+    entry, text = pd.factorize(np.array([str(label) for label in names], dtype=object))
+    return np.append(entry, -1)[codes], pd.Index(text, dtype=object)
 
 
 def _macro_f1(given: np.ndarray, wanted: np.ndarray, n_types: int) -> float:

@@ -41,7 +41,7 @@ def palette(n: int) -> list[str]:
 
 
 def colors_of(
-    categories: Sequence[Any], recorded: Sequence[str] | None = None, given: dict[Any, str] | None = None
+    categories: Sequence[Any], recorded: Sequence[Any] | None = None, given: dict[Any, Any] | None = None
 ) -> dict[Any, str]:
     """Give each category its colour.
 
@@ -51,14 +51,14 @@ def colors_of(
         All categories in their order, also those that no cell has, so that a subset keeps its colours.
     recorded
         Colours recorded with them, such as ``adata.uns["cell_type_colors"]``; used where they are long
-        enough.
+        enough. Names, hexadecimal codes or RGB(A) values of 0..1, as in ``given``.
     given
         Colours by name that win over all others.
 
     Returns
     -------
     dict
-        Category to colour.
+        Category to colour, a hexadecimal code.
 
     Raises
     ------
@@ -68,15 +68,15 @@ def colors_of(
     usable = recorded is not None and len(recorded) >= len(categories)
     found = dict(zip(categories, recorded if usable else palette(len(categories)), strict=False))
     found |= {name: color for name, color in (given or {}).items() if name in found}
-    is_color = require("matplotlib.colors", extra="plot").is_color_like
+    colors = require("matplotlib.colors", extra="plot")
     for name, color in found.items():
-        if not is_color(color):
+        if not colors.is_color_like(color):
             raise InputError(
                 "colours that matplotlib knows",
                 f"{color!r} for {name!r}",
-                "give names or hexadecimal codes such as '#3f90da'",
+                "give names, hexadecimal codes such as '#3f90da' or RGB values of 0..1",
             )
-    return found
+    return {name: colors.to_hex(color, keep_alpha=colors.to_rgba(color)[3] < 1) for name, color in found.items()}
 
 
 def as_categorical(values: pd.Series) -> pd.Categorical:

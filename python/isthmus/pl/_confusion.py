@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from isthmus._errors import InputError
-from isthmus.metrics._inputs import Labels, as_codes
+from isthmus.metrics._inputs import Labels
+from isthmus.metrics._transfer import as_pair
 from isthmus.pl._axes import INK, new_axes
 from isthmus.pl._colors import as_categorical
 
@@ -31,7 +31,7 @@ def confusion(
     ----------
     predicted
         Transferred label of each cell, ``(cells,)``; missing ones count as ``unknown``, which is the last
-        column.
+        column. Labels are compared as text, so that ``1`` is ``"1"``.
     truth
         True label, ``(cells,)``; cells without one are left out.
     normalize
@@ -51,7 +51,7 @@ def confusion(
     Raises
     ------
     InputError
-        If lengths differ or no cell has a true label.
+        If lengths differ, no cell has a true label, or ``unknown`` is a true label.
     EnvironmentProblem
         If matplotlib is missing.
     """
@@ -89,10 +89,8 @@ def _scale(ax: Axes, image: Any) -> None:
 
 def _crosstab(predicted: Labels, truth: Labels, unknown: Any) -> pd.DataFrame:
     """Cells by true type and given label; columns follow the rows, then other labels, then the unknown."""
-    wanted, names = as_codes(truth, len(truth), "truth")
-    given, given_names = as_codes(predicted, len(wanted), "predicted")
-    if not (wanted >= 0).any():
-        raise InputError("true labels for some cells", "none", "check the column of the truth")
+    wanted, names, given, given_names = as_pair(predicted, truth, unknown)
+    unknown = str(unknown)
     given_names = given_names.append(pd.Index([unknown]))  # -1, a missing label, is the last of them
     rows = pd.Series(names.to_numpy()[wanted], dtype=object).where(wanted >= 0)
     columns = pd.Series(given_names.to_numpy()[given], dtype=object)
@@ -103,7 +101,8 @@ def _crosstab(predicted: Labels, truth: Labels, unknown: Any) -> pd.DataFrame:
     return table.reindex(index=order, columns=order + others + last, fill_value=0)
 
 
-def _order(truth: Labels, present: pd.Index) -> list[Any]:
+def _order(truth: Labels, present: pd.Index) -> list[str]:
     if not isinstance(truth, pd.Series):
         truth = pd.Series(truth, dtype=getattr(truth, "dtype", object))
-    return [name for name in as_categorical(truth).categories if name in present]
+    names = dict.fromkeys(str(name) for name in as_categorical(truth).categories)  # 2 comes before 10
+    return [name for name in names if name in present]

@@ -74,7 +74,12 @@ def history(source: Any, terms: Sequence[str] | None = None, *, axes: Sequence[A
 
 
 def best_epoch(table: pd.DataFrame) -> float | None:
-    """Epoch with the least held-out loss, or None where nothing was held out."""
+    """Epoch whose weights were kept: that with the least held-out loss, or None where nothing was held out.
+
+    Of a fit in phases the last one counts: each has a loss of its own, and starts from the weights of the one before.
+    """
+    if "phase" in table:
+        table = table[table["phase"] == table["phase"].iloc[-1]]
     column = table.get("validation_loss", table.get("validation_total"))
     if column is None or column.isna().all():
         return None

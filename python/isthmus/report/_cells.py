@@ -108,4 +108,7 @@ def _column(adata: AnnData, name: str | None, argument: str) -> pd.Categorical |
     if name not in adata.obs:
         columns = ", ".join(map(str, adata.obs.columns[:12])) or "no columns"
         raise InputError(f"a column '{name}' in obs", columns, f"give {argument} another name, or leave it out")
-    return as_categorical(adata.obs[name].astype("category"))
+    groups = as_categorical(adata.obs[name].astype("category"))
+    # As text, as transferred labels are: else the label 1 and a transferred "1" would be two.
+    code, names = pd.factorize(np.array([str(group) for group in groups.categories], dtype=object))
+    return pd.Categorical.from_codes(np.append(code, -1)[groups.codes], categories=names)

@@ -15,6 +15,7 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.data import door
+from isthmus.data._simulate_write import RowWriter
 from isthmus.data.categories import shorten
 
 LARGEST_DENSE = 4 << 30  # bytes of a dense result that is still kept in memory
@@ -46,7 +47,7 @@ def collect(
     shape = (adata.n_obs, len(features))
     var = pd.DataFrame(index=features)
     if file is not None:
-        _write(blocks, shape, file, adata.obs[[]], var)
+        _write(blocks, shape, file, adata.obs.copy(), var, least)
         return ad.read_h5ad(file, backed="r")
     size = shape[0] * shape[1] * 4
     if least == 0 and size > LARGEST_DENSE:
@@ -74,10 +75,16 @@ def _write(
     file: str | Path,
     obs: pd.DataFrame,
     var: pd.DataFrame,
+    least: float,
 ) -> None:
-    """Write an h5ad block by block; the file appears when it is complete."""
+    """Write an h5ad block by block, sparse if values are left out; the file appears when it is complete."""
     with atomic_path(file) as temporary:
         AnnData(obs=obs, var=var).write_h5ad(temporary)
+        if least > 0:
+            with RowWriter(temporary, shape[1]) as rows:
+                for block in blocks:
+                    rows.append(_sparse(block, least))
+            return
         with h5py.File(temporary, "r+") as store:
             if "X" in store:
                 del store["X"]

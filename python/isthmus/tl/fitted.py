@@ -90,7 +90,7 @@ class FittedModel(ABC):
         Parameters
         ----------
         query
-            Cells to label; projected first, unless this model's projection of them is there.
+            Cells to label; projected first, under the key of the fit, unless this model's projection of them is there.
         labels
             Labels of the reference cells: in their order, or a Series named by cell. Missing labels do not vote.
         k
@@ -98,7 +98,8 @@ class FittedModel(ABC):
         unknown_below
             Confidence in [0, 1] below which a cell is ``"unknown"``.
         key_added
-            Stem of the columns written, ``obs["<stem>_label"]`` and ``obs["<stem>_confidence"]``.
+            Stem of the columns written, ``obs["<stem>_label"]`` and ``obs["<stem>_confidence"]``; None = as in the
+            fit. A projection under this key is used before that under the key of the fit.
         **settings
             Passed to :meth:`project`.
 
@@ -121,11 +122,14 @@ class FittedModel(ABC):
         """Label query cells by the nearest of some reference cells, given by their names and embedding."""
         check_number(k, "k", 1, whole=True)
         check_number(unknown_below, "unknown_below", 0.0, 1.0)
-        key = key_added or self.settings["key_added"]
+        usual = self.settings["key_added"]
+        key = key_added or usual
         cells, latent = voters
         known = align_labels(labels, cells)
         has = known.notna().to_numpy()
-        z = self._embedding_of(query, key, settings)
+        z = self._embedding_there(query, key, settings)
+        if z is None:  # the key given names columns only
+            z = self._embedding_of(query, usual, settings)
         label, confidence = nearest_labels(latent[has], known[has].astype(str).to_numpy(), z, k, unknown_below)
         query.obs[f"{key}_label"] = pd.Categorical(label)
         query.obs[f"{key}_confidence"] = confidence
@@ -133,6 +137,11 @@ class FittedModel(ABC):
 
     def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
         """Give the model's embedding of ``query``: the one that is there already for all cells, or a projection."""
+        z = self._embedding_there(query, key, settings)
+        return self.project(query, key_added=key, **settings) if z is None else z
+
+    def _embedding_there(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray | None:
+        """Give the embedding that this model wrote under ``key`` with these settings; None = there is none."""
         record, there = query.uns.get(key), query.obsm.get(f"X_{key}")
         if there is not None and isinstance(record, dict) and record.get("id") == self.manifest.id:
             usual = {name: self.settings.get(name) for name in ("layer", "values")}
@@ -140,7 +149,7 @@ class FittedModel(ABC):
             z = np.asarray(there, dtype=np.float32)
             if asked == self._usual_settings(record) and np.isfinite(z).all():  # NaN: cells that were joined later
                 return z
-        return self.project(query, key_added=key, **settings)
+        return None
 
     def _usual_settings(self, record: dict[str, Any]) -> dict[str, Any]:
         """Settings of :meth:`project` that give what this record says was made."""

@@ -6,7 +6,7 @@ import pytest
 import scanpy as sc
 import scipy.sparse as sp
 
-from isthmus.data import Pipeline, from_anndata, pipeline, simulate
+from isthmus.data import Pipeline, from_anndata, simulate, transforms
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_fitted_pipeline_gives_the_reference_again(rna, fitted):
 def test_cells_do_not_depend_on_each_other(rna, fitted, rng, monkeypatch):
     pipe, prepared = fitted
     rows = rng.permutation(300)[:70]
-    monkeypatch.setattr(pipeline, "CELLS_PER_BLOCK", 32)  # the query spans several blocks, the last one short
+    monkeypatch.setattr(transforms, "CELLS_PER_BLOCK", 32)  # the query spans several blocks, the last one short
     np.testing.assert_allclose(applied(pipe, rna[rows]).x.toarray(), prepared.x[rows].toarray(), rtol=1e-6)
 
 
@@ -264,3 +264,20 @@ def test_state_is_the_whole_pipeline(rna, scaling):
     plain, arrays = pipe.state()
     again = applied(Pipeline.from_state(plain, arrays), rna)
     np.testing.assert_array_equal(again.x.toarray(), applied(pipe, rna).x.toarray())
+
+
+@pytest.mark.parametrize("values", ["counts", "lognorm"])
+@pytest.mark.parametrize("profile", ["rna", "atac"])
+def test_blocks_of_few_cells_fit_the_same(rna, monkeypatch, values, profile):
+    cells = rna.copy()
+    if values == "lognorm":
+        sc.pp.normalize_total(cells, target_sum=1e4)
+        sc.pp.log1p(cells)
+    study = from_anndata(cells, "batch", values=values)
+    one, prepared = Pipeline.fit(study, profile=profile, n_features=80)
+    monkeypatch.setattr(transforms, "CELLS_PER_BLOCK", 7)  # the last block is short
+    few, again = Pipeline.fit(study, profile=profile, n_features=80)
+    assert one.features.equals(few.features)
+    np.testing.assert_array_equal(one.depth.share, few.depth.share)
+    np.testing.assert_array_equal(one.scale.largest, few.scale.largest)
+    assert (prepared.x != again.x).nnz == 0

@@ -215,6 +215,15 @@ def test_rare_types_have_their_size_and_their_batches() -> None:
             assert table.to_numpy().sum() == 300
 
 
+@pytest.mark.parametrize("paired_fraction", [0.06, 0.94])  # six places for ten types, among the shared or the others
+def test_many_rare_types_have_their_size_where_few_cells_are_shared_or_single(paired_fraction) -> None:
+    rare = {f"rare{i}": 9 for i in range(10)}
+    study = simulate(n_cells=100, pairing="partial", paired_fraction=paired_fraction, rare_types=rare, **SMALL)
+    for modality in study.values():
+        assert modality.obs["paired"].sum() == round(100 * paired_fraction)
+        assert modality.obs["cell_type"].value_counts()[list(rare)].tolist() == [9] * 10
+
+
 def test_quota_adds_up_and_follows_the_weights(rng) -> None:
     for total in (0, 1, 7, 1000):
         weights = rng.random(5)

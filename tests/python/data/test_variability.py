@@ -9,8 +9,8 @@ import pytest
 import scanpy as sc
 import scipy.sparse as sp
 
-from isthmus.data import from_anndata
-from isthmus.data.variability import CELLS_FOR_VARIABILITY, variability, variable_features
+from isthmus.data import from_anndata, transforms
+from isthmus.data.variability import CELLS_FOR_VARIABILITY, moments, variability, variable_features
 
 
 @pytest.mark.parametrize("n_features", [50, 120])
@@ -63,7 +63,32 @@ def test_variability_is_scanpys_where_values_are_odd(three_batches, logged, whol
     for part in [table] if whole else [table[batch == name] for name in batch.unique()]:
         occurs = np.asarray(part.X.sum(axis=0)).ravel() > 0
         theirs = sc.pp.highly_variable_genes(part[:, occurs].copy(), n_top_genes=9, flavor="seurat", inplace=False)
-        mine = variability(part.X)
+        sums, squares, _ = moments(part.X.tocsr(), np.zeros(part.n_obs, int), 1)
+        mine = variability(sums[0], squares[0], part.n_obs)
         assert (mine[~occurs] == 0).all()
         assert mine[2] == 1 or not whole
         np.testing.assert_allclose(mine[occurs], theirs["dispersions_norm"], rtol=1e-4, atol=1e-6)
+
+
+def test_blocks_of_few_cells_give_the_same(three_batches, logged, monkeypatch):
+    x, study = logged.X.tocsr(), from_anndata(three_batches, "batch")
+    group = np.where(np.arange(400) % 5 == 0, -1, study.batch)  # some cells are left out
+    several = {key: from_anndata(three_batches, key) for key in ("batch", None)}
+    whole = moments(x, group, 3)
+    chosen = {key: variable_features(x, study, np.ones(300, bool), 50) for key, study in several.items()}
+    monkeypatch.setattr(transforms, "CELLS_PER_BLOCK", 7)  # the last block is short
+    for one, few in zip(whole, moments(x, group, 3), strict=True):
+        np.testing.assert_array_equal(one, few)
+    for key, study in several.items():
+        assert np.array_equal(variable_features(x, study, np.ones(300, bool), 50), chosen[key])
+
+
+def test_moments_are_of_each_groups_values_before_the_logarithm(logged):
+    group = np.arange(400) % 4 - 1  # -1: left out
+    sums, squares, seen = moments(logged.X.tocsr(), group, 3)
+    linear = np.expm1(logged.X.toarray().astype(float))
+    for code in range(3):
+        mine = linear[group == code]
+        np.testing.assert_allclose(sums[code], mine.sum(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(squares[code], (mine**2).sum(axis=0), rtol=1e-5)
+        assert np.array_equal(seen[code], (mine > 0).any(axis=0))

@@ -5,6 +5,7 @@ import pytest
 
 from isthmus import InputError
 from isthmus.metrics import silhouette_batch, silhouette_label
+from isthmus.metrics._silhouette import _sample
 
 
 def silhouettes(z: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -62,6 +63,29 @@ def test_a_sample_is_close_seeded_and_optional(clumps):
     assert silhouette_label(z, label, max_cells=300, seed=1) != silhouette_label(z, label, max_cells=300, seed=2)
     whole = silhouette_batch(z, batch, label, max_cells=None)
     assert silhouette_batch(z, batch, label, max_cells=150) == pytest.approx(whole, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sample_never_loses_a_small_group(rng, seed):
+    z = rng.normal(size=(3000, 2))
+    few = np.where(np.arange(3000) < 3, "few", "many")
+    z[few == "few"] += 30
+    # Two of three are enough to find the group, which a plain sample of 60 cells would miss almost always.
+    assert silhouette_label(z, few, max_cells=60, seed=seed) > 0.85
+    assert silhouette_batch(z, few, max_cells=60, seed=seed) < 0.3
+    assert silhouette_batch(z, few, np.arange(3000) % 2, max_cells=60, seed=seed) < 0.3
+    many = np.append(np.zeros(100), np.arange(2900))  # one type of 101 cells among types of one cell
+    assert 0 < silhouette_label(z, many, max_cells=60, seed=seed) < 1
+
+
+def test_a_sample_keeps_the_shares_of_the_groups(rng):
+    codes = rng.permutation(np.repeat([4, 7, 9], [7000, 2997, 3]))
+    rows = _sample(codes, 100, rng)
+    assert [int((codes[rows] == code).sum()) for code in (4, 7, 9)] == [70, 29, 2]
+    assert (np.diff(rows) > 0).all()
+    picked = np.concatenate([_sample(codes, 100, rng) for _ in range(300)])
+    assert picked.mean() == pytest.approx(5000, abs=100)  # from everywhere, not the first ones of each group
+    np.testing.assert_array_equal(_sample(codes, None, rng), np.arange(10_000))
 
 
 def test_cells_without_label_are_left_out(clumps):

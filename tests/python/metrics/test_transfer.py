@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from sklearn.metrics import f1_score
 
 from isthmus import InputError
 from isthmus.metrics import label_transfer_scores
+from isthmus.report._cells import query_cells
 
 
 def test_a_case_counted_by_hand():
@@ -52,6 +54,37 @@ def test_order_and_names_change_nothing(rng):
     order = rng.permutation(100)
     renamed = label_transfer_scores([f"type {i}" for i in predicted[order]], [f"type {i}" for i in truth[order]])
     assert renamed == pytest.approx(label_transfer_scores(predicted, truth))
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        [1, 2, 10, None],
+        pd.Series([1, 2, 10, None], dtype="Int64"),
+        pd.Series(pd.Categorical([1, 2, 10, None], categories=[1, 2, 3, 10])),
+        ["1", 2, "10", np.nan],
+    ],
+)
+def test_labels_that_are_numbers_are_compared_as_text(truth):
+    scores = label_transfer_scores(["1", "2", "unknown", "1"], truth)
+    assert scores.accuracy == pytest.approx(2 / 3)
+    assert scores.macro_f1 == pytest.approx(2 / 3)
+    assert (scores.unknown, scores.accuracy_known) == (pytest.approx(1 / 3), 1)
+    assert (scores.cells, scores.unlabelled) == (3, 1)
+    assert label_transfer_scores([1, 2, -1, None], truth, unknown=-1) == pytest.approx(scores)
+
+
+def test_a_report_takes_numbers_as_text_too():
+    own = pd.Categorical([10, 2, None, 10], categories=[2, 10])
+    obs = pd.DataFrame({"type": own, "z_label": ["10", "2", "2", "unknown"]}, index=list("abcd"))
+    query = AnnData(np.zeros((4, 1)), obs=obs)
+    query.obsm["X_z"] = np.zeros((4, 2))
+    cells = query_cells(query, "z", "type", pd.DataFrame())
+    assert list(cells.truth.categories) == ["2", "10"]
+    assert label_transfer_scores(cells.label, cells.truth).accuracy == pytest.approx(2 / 3)
+    assert cells.truth.isna().tolist() == [False, False, True, False]
+    query.obs["type"] = pd.Series(["1", 1, 2, None], dtype=object, index=query.obs_names)
+    assert list(query_cells(query, "z", "type", pd.DataFrame()).truth)[:3] == ["1", "1", "2"]
 
 
 def test_bad_input():

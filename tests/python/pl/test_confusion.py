@@ -45,6 +45,22 @@ def test_all_right_on_given_axes():
     assert ax.get_title() == "100.0 % right"
 
 
+def test_labels_that_are_numbers_are_compared_as_text():
+    truth = pd.Series([10, 2, 10, None], dtype="Int64")
+    ax = pl.confusion(["10", "2", "unknown", "2"], truth, normalize=False)
+    assert ticks(ax.yaxis) == ["2  (1)", "10  (2)"]
+    assert ticks(ax.xaxis) == ["2", "10", "unknown"]
+    assert ax.get_title() == f"{100 * 2 / 3:.1f} % right"
+    assert ticks(pl.confusion([10, -1, 2], [10, 10, 2], unknown=-1).xaxis) == ["2", "10", "-1"]
+
+
+def test_unknown_is_no_true_type():
+    with pytest.raises(InputError, match="'unknown' among the true labels"):
+        pl.confusion(["a", "unknown", "b"], ["a", "unknown", "b"])
+    ax = pl.confusion(["a", "unknown", None], ["a", "unknown", "a"], unknown="?")
+    assert ticks(ax.xaxis) == ["a", "unknown", "?"]
+
+
 def test_bad_input():
     with pytest.raises(InputError, match="as many values in predicted"):
         pl.confusion(["a"], ["a", "b"])

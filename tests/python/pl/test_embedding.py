@@ -49,6 +49,14 @@ def test_recorded_colours_are_kept_and_a_subset_keeps_its_own(cells, drawn):
     assert {tuple(c) for c in drawn(part)[1]} < {tuple(c) for c in drawn(whole)[1]}
 
 
+def test_colours_may_be_numbers(cells, drawn):
+    cells.uns["type_colors"] = np.array([[0, 0, 0], [0.2, 0.2, 0.2], [0.4, 0.4, 0.4], [0.6, 0.6, 0.6]])
+    ax = pl.embedding(cells, "flat", "type", palette={"T": (0.2, 0.4, 0.6)})
+    assert {tuple(c) for c in drawn(ax)[1]} == {to_rgba("#336699"), to_rgba("#333333"), to_rgba("#666666")}
+    names_only = pl.embedding(cells, "flat", "type", palette={"T": (0.2, 0.4, 0.6)}, names_on_data=True)
+    assert len(names_only.texts) == 3
+
+
 def test_numbers_features_and_flags(cells, drawn):
     ax = pl.embedding(cells, "flat", "depth")
     values = ax.collections[-1].get_array()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from isthmus import InputError, pl
+from isthmus.pl._history import best_epoch
 
 
 @pytest.fixture
@@ -80,6 +81,15 @@ def test_chosen_terms_on_given_axes(table):
 def test_a_single_epoch_is_visible(table):
     (ax,) = pl.history(table.iloc[:1], ["kl"])
     assert all(line.get_marker() == "o" for line in ax.lines[:2])
+
+
+def test_of_a_fit_in_phases_the_last_one_decides(table):
+    table["phase"] = np.where(table["epoch"] <= 12, 0, 1)
+    table.loc[table["epoch"] > 12, "validation_loss"] = 900.0 + (table["epoch"] - 15.0) ** 2
+    assert best_epoch(table) == 15  # though the loss of the first phase, another one, was far below
+    assert "best epoch (15)" in lines(pl.history(table)[0])
+    table.loc[table["epoch"] > 12, "validation_loss"] = np.nan
+    assert best_epoch(table) is None
 
 
 def test_bad_input(table):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -83,14 +84,44 @@ def test_a_file_holds_the_same_values(model, fitted_adata, tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["imputed.h5ad"]
 
 
-def test_an_unfinished_file_does_not_appear(model, fitted_adata, tmp_path, monkeypatch):
+def test_a_file_leaves_out_what_memory_leaves_out(model, fitted_adata, tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.tl._inference.CELLS_AT_ONCE", 70)  # several blocks
+    names = list(model.pipeline.features[[7, 2, 30]])
+    for settings in ({}, {"features": names}):
+        expected = model.impute(fitted_adata, least=0.5, **settings)
+        out = model.impute(fitted_adata, least=0.5, file=tmp_path / "i.h5ad", **settings)
+        assert out.isbacked
+        out.file.close()
+        back = ad.read_h5ad(tmp_path / "i.h5ad")
+        assert sp.issparse(back.X)
+        assert (back.X.dtype, back.X.nnz) == (np.float32, expected.X.nnz)
+        np.testing.assert_array_equal(back.X.toarray(), expected.X.toarray())
+        assert list(back.var_names) == list(expected.var_names)
+    none = model.impute(fitted_adata, least=1e9, file=tmp_path / "none.h5ad")
+    assert none.X[:].nnz == 0
+
+
+@pytest.mark.parametrize("least", [0.0, 0.5])
+def test_a_file_has_the_columns_of_obs(model, fitted_adata, tmp_path, least):
+    fitted_adata.obs["note"] = ["a", None] * (fitted_adata.n_obs // 2) + ["a"] * (fitted_adata.n_obs % 2)
+    before = fitted_adata.obs.copy()
+    model.impute(fitted_adata, least=least, file=tmp_path / "i.h5ad").file.close()
+    pd.testing.assert_frame_equal(fitted_adata.obs, before)
+    back = ad.read_h5ad(tmp_path / "i.h5ad").obs
+    assert list(back) == list(before)
+    pd.testing.assert_frame_equal(back.drop(columns="note"), before.drop(columns="note"), check_names=False)
+    assert back["note"].isna().equals(before["note"].isna())
+
+
+@pytest.mark.parametrize("least", [0.0, 0.5])
+def test_an_unfinished_file_does_not_appear(model, fitted_adata, tmp_path, monkeypatch, least):
     def broken(*args):
         yield np.zeros((10, 120), np.float32)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("isthmus.tl._scalex.decode", broken)
     with pytest.raises(KeyboardInterrupt):
-        model.impute(fitted_adata, file=tmp_path / "imputed.h5ad")
+        model.impute(fitted_adata, least=least, file=tmp_path / "imputed.h5ad")
     assert not list(tmp_path.iterdir())
 
 

@@ -141,6 +141,38 @@ def test_an_embedding_of_this_model_is_used_and_others_are_not(model, query, fit
     assert not np.allclose(again["confidence"], here["confidence"])
 
 
+def test_key_added_names_columns_and_the_projection_of_the_fits_key_is_used(model, query, fitted_adata):
+    labels = fitted_adata.obs["cell_type"]
+    query.obs["donor"] = np.where(np.arange(query.n_obs) % 2, "x", "y")
+    z = model.project(query, "donor").copy()
+    expected = model.transfer_labels(query.copy(), labels)
+    pd.testing.assert_frame_equal(model.transfer_labels(query, labels, key_added="azimuth"), expected)
+    assert query.obs["azimuth_label"].tolist() == expected["label"].tolist()
+    assert set(query.obs) - set(fitted_adata.obs) == {"donor", "azimuth_label", "azimuth_confidence"}
+    assert (set(query.obsm), "azimuth" in query.uns) == ({"X_scalex"}, False)
+    np.testing.assert_array_equal(query.obsm["X_scalex"], z)
+
+
+def test_with_key_added_a_new_projection_has_the_fits_key(model, query, fitted_adata):
+    raw = query.copy()
+    table = model.transfer_labels(query, fitted_adata.obs["cell_type"], key_added="azimuth")
+    pd.testing.assert_frame_equal(model.transfer_labels(raw, fitted_adata.obs["cell_type"]), table)
+    assert (set(query.obsm), "azimuth" in query.uns) == ({"X_scalex"}, False)
+    np.testing.assert_array_equal(query.obsm["X_scalex"], raw.obsm["X_scalex"])
+
+
+def test_a_projection_under_key_added_comes_first(model, query, fitted_adata):
+    labels = fitted_adata.obs["cell_type"]
+    model.project(query)
+    usual = model.transfer_labels(query.copy(), labels)
+    model.project(query, statistics="running", key_added="azimuth")
+    other = query.copy()
+    model.project(other, statistics="running")
+    table = model.transfer_labels(query, labels, key_added="azimuth")
+    pd.testing.assert_frame_equal(table, model.transfer_labels(other, labels))
+    assert not np.allclose(table["confidence"], usual["confidence"])
+
+
 def test_naming_what_the_fit_used_is_no_new_projection(model, query, fitted_adata):
     labels = fitted_adata.obs["cell_type"]
     z = model.project(query, "batch").copy()
