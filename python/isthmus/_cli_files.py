@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus._optional import require
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = (".h5ad", ".zarr", ".h5mu")
 
@@ -17,12 +20,39 @@ def read(path: Path) -> Any:
     """An AnnData from .h5ad or .zarr, a MuData from .h5mu."""
     import anndata
 
-    if not path.exists():
-        raise InputError("an .h5ad file", f"no file '{path}'", "check the path")
     if path.suffix == ".h5mu":
         reader = require("mudata", extra="mudata").read_h5mu
     else:
         reader = anndata.read_zarr if path.suffix == ".zarr" else anndata.read_h5ad
+    return _opened(reader, path)
+
+
+def read_obs(path: Path) -> pd.DataFrame:
+    """The annotation of the cells in a file; the rest of an .h5ad or .zarr stays on disk."""
+    import pandas as pd
+
+    obs = None if path.suffix == ".h5mu" else _opened(_stored_obs, path)
+    return obs if isinstance(obs, pd.DataFrame) else read(path).obs  # files of before 2020 hold another kind of table
+
+
+def _stored_obs(path: Path) -> Any:
+    """What is stored as ``obs``."""
+    from anndata.io import read_elem
+
+    if path.suffix == ".zarr":
+        import zarr
+
+        return read_elem(zarr.open_group(path, mode="r")["obs"])
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return read_elem(file["obs"])
+
+
+def _opened(reader: Callable[[Path], Any], path: Path) -> Any:
+    """What ``reader`` finds in a file; a file that is not there, or is another kind, is said to be so."""
+    if not path.exists():
+        raise InputError("an .h5ad file", f"no file '{path}'", "check the path")
     try:
         return reader(path)
     except (OSError, KeyError, ValueError) as error:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isthmus._cli_files import check_output, modalities, one, read, write, write_modalities
+from isthmus._cli_files import check_output, modalities, one, read, read_obs, write, write_modalities
 from isthmus._errors import InputError, TrainingError
 from isthmus.data.categories import shorten
 
@@ -138,7 +138,7 @@ def labels(
 
     _demand(model, "--model", "the folder of a saved model")
     _demand(reference, "--reference", "the .h5ad file with the labels of the reference cells")
-    obs = read(reference).obs
+    obs = read_obs(reference)
     if column not in obs:
         raise InputError(
             f"a column '{column}' of labels in '{reference}'",
@@ -154,7 +154,8 @@ def labels(
 
 @app.command()
 def impute(
-    inputs: Inputs, model: Model = None, modality: Modality = None, output: Output = None, set: Set = None
+    inputs: Inputs, model: Model = None, batch: Batch = None, modality: Modality = None, output: Output = None,
+    set: Set = None,
 ) -> None:  # fmt: skip
     """Write the expression that a saved model expects, block by block."""
     if _served(Path(inputs[0])):
@@ -166,7 +167,7 @@ def impute(
     fitted = im.load(model)
     if not hasattr(fitted, "impute"):
         raise InputError("a model that imputes", f"one of {fitted.system}", "use its predict() in Python")
-    placed = _placed(fitted.impute, None, modality)
+    placed = {**_placed(fitted.project, batch, None), **_placed(fitted.impute, None, modality)}
     named = fitted.system == "sci2cl" and not inputs[0].endswith(".h5mu")  # rna=FILE atac=FILE
     target = output or Path(inputs[0].partition("=")[2] if named else inputs[0]).with_suffix(".imputed.h5ad")
     fitted.impute(_query(fitted, inputs), **placed, file=target, **_settings(set, fitted.impute, fitted.project))

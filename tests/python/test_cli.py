@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import isthmus as im
+from isthmus import _cli_files as cli_files
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,39 @@ def test_project_label_impute_and_tell(files, fitted, run, tmp_path):
     assert json.loads(said)["facts"]["n_cells"] == model.latent.shape[0]
 
 
+def test_imputing_takes_the_batches_of_new_cells(files, fitted, run, tmp_path):
+    query, out, model = tmp_path / "query.h5ad", tmp_path / "out.h5ad", im.load(fitted)
+    adata = ad.read_h5ad(files / "query.h5ad")
+    depth = np.asarray(adata.X.sum(axis=1)).ravel()
+    adata.obs["donor"] = np.where(depth > np.quantile(depth, 0.5), "a", "b")
+    adata.write_h5ad(query)
+    assert run("impute", query, "--model", fitted, "--output", out, "--batch", "donor")[0] == 0
+    found = ad.read_h5ad(out).X
+    np.testing.assert_array_equal(found, model.impute(adata.copy(), batch_key="donor").X)
+    assert not np.array_equal(found, model.impute(adata.copy()).X)
+    status, _, said = run("impute", query, "--model", fitted, "--output", out, "--batch", "plate")
+    assert status == 2
+    assert "no column 'plate'" in said
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_only_the_annotation_of_a_labelled_reference_is_read(files, fitted, run, tmp_path, monkeypatch, suffix):
+    from isthmus import cli
+
+    if suffix == "zarr":
+        pytest.importorskip("zarr")
+    reference = ad.read_h5ad(files / "reference.h5ad")
+    getattr(reference, f"write_{suffix}")(tmp_path / f"reference.{suffix}")
+    query, whole, read = ad.read_h5ad(files / "query.h5ad"), [], cli_files.read
+    for module in (cli, cli_files):
+        monkeypatch.setattr(module, "read", lambda path: whole.append(Path(path).name) or read(path))
+    words = ["--model", fitted, "--reference", tmp_path / f"reference.{suffix}", "--output", tmp_path / "out.h5ad"]
+    assert run("labels", files / "query.h5ad", *words)[0] == 0
+    assert whole == ["query.h5ad"]
+    expected = im.load(fitted).transfer_labels(query, reference.obs["cell_type"])
+    assert ad.read_h5ad(tmp_path / "out.h5ad").obs["scalex_label"].tolist() == expected["label"].tolist()
+
+
 def test_outputs_lie_beside_inputs_unless_named(files, fitted, run):
     assert run("project", files / "query.h5ad", "--model", fitted)[0] == 0
     assert (files / "query.projected.h5ad").is_file()
@@ -144,6 +178,8 @@ def _interrupted(*args, **kwargs):
             ["labels", "{query}", "--model", "{new}", "--reference", "{reference}", "--column", "kind"],
             "a column 'kind' of labels",
         ),
+        (["labels", "{query}", "--model", "{new}", "--reference", "{folder}/none.h5ad"], "Found no file"),
+        (["labels", "{query}", "--model", "{new}", "--reference", "{text}"], "Found something else in"),
         (["info", "{new}"], "no manifest.json"),
         (["impute", "{query}", "--model", "{folder}", "--output", "{new}.zarr"], "Found 'new.zarr'"),
     ],

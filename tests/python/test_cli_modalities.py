@@ -94,6 +94,11 @@ def test_paired_systems_are_fitted_and_project(run, tmp_path, system):
     imputed = ad.read_h5ad(tmp_path / "imputed.h5ad")
     np.testing.assert_allclose(imputed.X, np.asarray(expected.impute(new, **asked).X), rtol=1e-5)
 
+    for verb in ("project", "impute"):
+        status, _, said = run(verb, query, "--model", tmp_path / "model", "--batch", "batch")
+        assert status == 2
+        assert "leave --batch out" in said
+
     data["rna"].write_h5ad(tmp_path / "rna.h5ad")
     words = ["--model", tmp_path / "model", "--reference", tmp_path / "rna.h5ad"]
     assert run("labels", query, *words)[0] == 0

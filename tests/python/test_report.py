@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from html.parser import HTMLParser
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -302,3 +303,40 @@ def test_the_page_names_its_system_and_what_it_learnt_from(tmp_path):
         assert f"after {title} of" in text
         assert seen in text
         assert "SCALEX" not in text
+
+
+def test_layers_are_picked_as_projection_picks_them(fitted, page, tmp_path):
+    _, reference, query = fitted
+    reference, query = reference.copy(), query.copy()
+    reference.layers["counts"] = reference.X.copy()
+    reference.X = reference.X * 0 + 7.0 * (reference.X > 0)
+    settings = {"max_steps": 40, "n_features": 300, "n_hidden": 32, "progress": "silent"}
+    model = im.tl.scalex(reference, "batch", layer="counts", **settings)
+    model.project(query)
+    model.transfer_labels(query, reference.obs["cell_type"])
+    file = write_report(tmp_path / "page.html", model, reference, query, labels_key="cell_type")
+    start = "How many batches"
+    assert row_of(file.read_text(encoding="utf-8"), start) == row_of(page, start)
+    images = [[image["src"] for image in Reader(text).images] for text in (file.read_text(encoding="utf-8"), page)]
+    assert images[0] == images[1]
+
+
+def test_a_reference_on_disk_gives_the_same_page(fitted, page, tmp_path):
+    model, reference, query = fitted
+    reference.write_h5ad(tmp_path / "reference.h5ad")
+    backed = ad.read_h5ad(tmp_path / "reference.h5ad", backed="r")
+    file = write_report(tmp_path / "page.html", model, backed, query, labels_key="cell_type")
+    backed.file.close()
+    assert file.read_text(encoding="utf-8") == page
+
+
+def test_before_is_any_matrix_of_the_right_length(fitted, tmp_path, refused):
+    model, reference, _ = fitted
+    z = np.asarray(reference.obsm["X_scalex"])
+    pages = [write_report(tmp_path / "page.html", model, reference, before=b).read_bytes() for b in (z, z.tolist())]
+    assert pages[0] == pages[1]
+    with refused(f"{len(z) - 1} rows", f"{len(z)} cells", "leave before out"):
+        write_report(tmp_path / "other.html", model, reference, before=z[1:])
+    with refused("shape", "two dimensions"):
+        write_report(tmp_path / "other.html", model, reference, before=z[:, 0])
+    assert not (tmp_path / "other.html").exists()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
+from isthmus.data.study import as_csr, layer_or_usual, pick_layer
 
 if TYPE_CHECKING:
     from isthmus.tl import FittedModel
@@ -53,7 +54,8 @@ def baseline(model: FittedModel, reference: AnnData, *, seed: int = 0) -> NDArra
             f"{len(absent)} missing: {shorten(list(absent))}",
             "give the cells and features that the model was fitted on",
         )
-    logged = log_normalised(reference, model.settings["values"], model.settings["layer"])
+    layer = layer_or_usual(reference, None, model.settings["layer"])
+    logged = log_normalised(reference, model.settings["values"], layer)
     holder = AnnData(logged[:, columns])
     sc.pp.pca(holder, n_comps=min(COMPONENTS, min(holder.shape) - 1), random_state=seed)
     return holder.obsm["X_pca"].astype(np.float32)
@@ -61,7 +63,7 @@ def baseline(model: FittedModel, reference: AnnData, *, seed: int = 0) -> NDArra
 
 def log_normalised(adata: AnnData, values: str, layer: str | None = None) -> sp.csr_matrix:
     """Expression (cells, features) as ``log1p`` of counts per 10,000; log-normalised values as they are."""
-    x = sp.csr_matrix(adata.X if layer is None else adata.layers[layer], dtype=np.float32)
+    x = as_csr(pick_layer(adata, layer)).astype(np.float32, copy=False)
     if values == "lognorm":
         return x
     depth = np.asarray(x.sum(axis=1)).ravel()

@@ -7,12 +7,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
+from isthmus.data.study import layer_or_usual
+from isthmus.metrics._inputs import as_embedding
 from isthmus.report import _sections as sections
 from isthmus.report._baseline import baseline, choose_markers, log_normalised
 from isthmus.report._cells import DRAWN, Cells, query_cells, reference_cells
@@ -60,7 +63,7 @@ def write_report(
     markers
         Label or topic to genes, whose means in the query are shown; None = genes that mark the reference's labels.
     query_values, query_layer
-        As in ``model.project``; None = as in the fit.
+        As in ``model.project``; None = as in the fit, with ``X`` where the query lacks the fit's layer.
     before
         (cells, any) embedding of the reference to compare with; None = principal components of the model's input.
     title
@@ -81,7 +84,8 @@ def write_report(
     Raises
     ------
     InputError
-        If the model is not of SCALEX or scDREAMER, or an embedding or a column is missing.
+        If the model is not of SCALEX or scDREAMER, an embedding, a layer or a column is missing, or ``before`` does
+        not have a row for each cell.
     EnvironmentProblem
         If matplotlib is missing.
 
@@ -92,7 +96,8 @@ def write_report(
     _check_reported(model)
     settings = model.settings
     key = settings["key_added"]
-    logged = log_normalised(reference, settings["values"], settings["layer"])
+    before = None if before is None else _given_before(before, reference.n_obs)
+    logged = log_normalised(reference, settings["values"], layer_or_usual(reference, None, settings["layer"]))
     if markers is None and query is not None and labels_key is not None and labels_key in reference.obs:
         markers = choose_markers(logged, reference.var_names, reference.obs[labels_key], query.var_names)
     genes = [gene for group in (markers or {}).values() for gene in group]
@@ -103,7 +108,8 @@ def write_report(
     below = Cells(**{**vars(below), "before": before})
     above, coverage = None, None
     if query is not None:
-        logged = log_normalised(query, query_values or settings["values"], query_layer or settings["layer"])
+        layer = layer_or_usual(query, query_layer, settings["layer"])
+        logged = log_normalised(query, query_values or settings["values"], layer)
         above = query_cells(query, key, labels_key, _expression(logged, query.var_names, genes))
         coverage = query.uns.get(key, {}).get("projection")
     return write(
@@ -153,6 +159,18 @@ def _check_reported(model: FittedModel) -> None:
             f"a model of '{model.system}'",
             "draw its embedding with your usual plots",
         )
+
+
+def _given_before(values: ArrayLike, n_cells: int) -> NDArray[np.float64]:
+    """The user's embedding to compare with, a row for each cell of the reference."""
+    z = as_embedding(values, "embedding before=")
+    if len(z) != n_cells:
+        raise InputError(
+            f"a row of before= for each of the {n_cells} cells of the reference",
+            f"{len(z)} rows",
+            "give an embedding of these cells in their order, or leave before out",
+        )
+    return z
 
 
 def _expression(logged: Any, features: pd.Index, genes: Sequence[str]) -> pd.DataFrame:

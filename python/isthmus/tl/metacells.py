@@ -41,7 +41,8 @@ def metacells(
     batch_key
         Column of ``obs`` with the batch of each cell, which the groups do not cross; None = one batch.
     labels_key
-        Column of ``obs`` with cell types, some of which may be missing; each group gets that of most of its cells.
+        Column of ``obs`` with cell types, some of which may be missing; each group gets that of most of its cells, as
+        text.
     use_rep
         Key of ``obsm`` to group by; None = 20 components, of LSI where features are named by positions, else of PCA of
         the 2,000 variable features.
@@ -61,7 +62,8 @@ def metacells(
     Raises
     ------
     InputError
-        If there are no more cells than groups, fewer groups than batches, or the values are no counts.
+        If there are no more cells than groups, fewer groups than batches, the values are no counts, or a column would
+        replace another.
 
     Examples
     --------
@@ -72,6 +74,7 @@ def metacells(
     ((30, 200), 300)
     """
     check_number(n_metacells, "n_metacells", 1, whole=True)
+    _check_keys(batch_key, labels_key, key_added)
     study = from_anndata(adata, batch_key, layer=layer)
     labels = None if labels_key is None else known_labels(adata, labels_key)
     if not len(study.batches) <= n_metacells < study.n_cells:
@@ -92,6 +95,27 @@ def metacells(
         obs[labels_key], obs[f"{labels_key}_share"] = _majority(labels, code, n)
     adata.obs[key_added] = pd.Categorical(names[code], categories=names)
     return AnnData((member @ study.x).tocsr(), obs=obs, var=adata.var.copy())
+
+
+def _check_keys(batch_key: str | None, labels_key: str | None, key_added: str) -> None:
+    """Refuse names of columns of which one would replace another."""
+    written = {"n_cells": "the number of cells"}
+    share = None if labels_key is None else f"{labels_key}_share"
+    for name, what in ((batch_key, "batch_key"), (labels_key, "labels_key"), (share, "the share of the label")):
+        if name in written:
+            raise InputError(
+                "another name for each column of the metacells",
+                f"'{name}' for {written[name]} and for {what}",
+                "rename the column of obs",
+            )
+        if name is not None:
+            written[name] = what
+    if key_added in (batch_key, labels_key):
+        raise InputError(
+            "a key_added that is not the column of the batches or labels",
+            f"key_added='{key_added}', which would replace that column of obs",
+            "choose another key_added",
+        )
 
 
 def _representation(adata: AnnData, study: Study, use_rep: str | None, seed: int) -> np.ndarray:
@@ -127,13 +151,13 @@ def _groups(z: np.ndarray, batch: np.ndarray, n_groups: int, seed: int) -> np.nd
     return out
 
 
-def _majority(labels: pd.Series, code: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """The most frequent label of each group, None where it has none, and the share of the labelled cells with it."""
+def _majority(labels: pd.Series, code: np.ndarray, n_groups: int) -> tuple[pd.Categorical, np.ndarray]:
+    """The most frequent label of each group as text, missing where it has none, and its share of the labelled cells."""
     known = labels.notna().to_numpy()
     if not known.any():
-        return np.full(n_groups, None), np.full(n_groups, np.nan)
-    kinds, names = pd.factorize(labels[known])
+        return pd.Categorical(np.full(n_groups, None)), np.full(n_groups, np.nan)
+    kinds, names = pd.factorize(labels[known].astype(str).to_numpy())
     votes = sp.csr_matrix((np.ones(known.sum()), (code[known], kinds)), shape=(n_groups, len(names))).toarray()
     total = votes.sum(axis=1)
     label = np.where(total > 0, np.asarray(names, dtype=object)[votes.argmax(axis=1)], None)
-    return label, np.divide(votes.max(axis=1), total, out=np.full(n_groups, np.nan), where=total > 0)
+    return pd.Categorical(label), np.divide(votes.max(axis=1), total, out=np.full(n_groups, np.nan), where=total > 0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,6 +55,45 @@ def test_missing_labels_do_not_vote(data):
     rna.obs["known"] = pd.Series(None, index=rna.obs_names, dtype=object)
     small = im.tl.metacells(rna, 40.0, labels_key="known")
     assert small.obs[["known", "known_share"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [np.arange(240) % 3, np.arange(240) % 2 == 0, pd.Categorical(np.arange(240) % 3), np.full(240, "unknown")],
+    ids=["integers", "truth values", "factor of integers", "none"],
+)
+def test_metacells_can_be_saved_whatever_the_labels(data, known, tmp_path):
+    rna = data["rna"]
+    rna.obs["kind"] = known
+    small = im.tl.metacells(rna, 24, batch_key="batch", labels_key="kind")
+    small.write_h5ad(tmp_path / "small.h5ad")
+    found = ad.read_h5ad(tmp_path / "small.h5ad").obs["kind"]
+    assert set(found.dropna()) <= set(rna.obs["kind"].astype(str)) - {"unknown"}
+    for name in small.obs_names:
+        shares = rna.obs["kind"][(rna.obs["metacell"] == name).to_numpy()].astype(str).value_counts(normalize=True)
+        if "unknown" not in shares:
+            assert shares[found[name]] == small.obs.loc[name, "kind_share"] == shares.max()
+        else:
+            assert pd.isna(found[name])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_key": "n_cells"}, {"labels_key": "n_cells"}, {"batch_key": "batch", "labels_key": "batch"},
+        {"batch_key": "cell_type_share", "labels_key": "cell_type"}, {"labels_key": "metacell"},
+        {"labels_key": "cell_type", "key_added": "cell_type"}, {"batch_key": "batch", "key_added": "batch"},
+    ],
+    ids=lambda settings: "-".join(settings.values()),
+)  # fmt: skip
+def test_a_column_does_not_replace_another(data, settings):
+    rna = data["rna"]
+    for name in ("n_cells", "cell_type_share", "metacell"):
+        rna.obs[name] = rna.obs["batch"]
+    before = rna.obs.copy()
+    with pytest.raises(im.InputError, match=r"replace|for each column"):
+        im.tl.metacells(rna, 24, **settings)
+    pd.testing.assert_frame_equal(rna.obs, before)
 
 
 def test_all_cells_are_projected_into_a_model_of_metacells(data):
