@@ -16,7 +16,7 @@ from isthmus._errors import InputError
 from isthmus.genomics import GuidanceGraph, guidance_graph
 from isthmus.genomics._places import of_intervals
 from isthmus.genomics._positions import Annotation, Features, joined
-from isthmus.genomics.builds import in_style
+from isthmus.genomics.builds import in_one_style
 
 Say = Callable[[str], Any]
 GUIDANCE = ("region", "upstream", "extend", "decay", "signs")  # settings of guidance_graph
@@ -95,8 +95,7 @@ def _positions(studies: Mapping[str, AnnData], genes: Any, features: pd.Index) -
             continue
     if not known:
         return None
-    style = known[min(1, len(known) - 1)]  # genes are called as the others are, as in guidance_graph()
-    return of_intervals(joined([in_style(part, style) for part in known])).reindex(features)
+    return of_intervals(joined(in_one_style(known))).reindex(features)
 
 
 def describe_glue(model: Any) -> dict[str, Any]:

@@ -126,6 +126,12 @@ def in_style(moving: Intervals, fixed: Intervals) -> Intervals:
     return Intervals(moving.names, chrom, moving.start, moving.end, moving.strand)
 
 
+def in_one_style(parts: list[Intervals]) -> list[Intervals]:
+    """All with chromosomes called as in the second, so that places on one are seen to be; the first are genes."""
+    style = parts[min(1, len(parts) - 1)]
+    return [in_style(part, style) if len(part) else part for part in parts]
+
+
 def _bare(name: str) -> str:
     """``chr1``, ``Chr1`` and ``1`` are the same, and so are ``chrM`` and ``MT``."""
     bare = name[3:] if name.lower().startswith("chr") else name

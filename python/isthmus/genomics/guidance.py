@@ -18,7 +18,7 @@ from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
 from isthmus.genomics._places import of_intervals
 from isthmus.genomics._positions import Annotation, Features, joined
-from isthmus.genomics.builds import in_style, match_styles, promoter_enrichment
+from isthmus.genomics.builds import in_one_style, match_styles, promoter_enrichment
 from isthmus.genomics.graph import GuidanceGraph
 from isthmus.genomics.intervals import Intervals
 from isthmus.genomics.joins import distance_join
@@ -115,14 +115,11 @@ def guidance_graph(
         start += len(where)
     parts = [placed, *positions]
     names = _all_names([part.names for part in parts], [anchor, *rest])
-    # One style for all, so that places on one chromosome are seen to be.
-    style = parts[1]
-    alike = joined([in_style(part, style) if harmonise and len(part) else part for part in parts])
     return GuidanceGraph(
         names,
         np.repeat(np.array([x.modality for x in (anchor, *rest)], dtype=object), [len(part) for part in parts]),
         *(np.concatenate(part) for part in zip(*edges, strict=True)),
-        positions=of_intervals(alike),
+        positions=of_intervals(joined(in_one_style(parts) if harmonise else parts)),
     )
 
 

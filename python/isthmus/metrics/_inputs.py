@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,12 @@ def as_codes(values: Labels, n_cells: int, name: str) -> tuple[NDArray[np.intp],
         values = pd.Series(values, dtype=None if isinstance(values, np.ndarray) else object)
     codes, names = pd.factorize(values, use_na_sentinel=True)
     return codes, pd.Index(names)
+
+
+def as_text(names: Iterable[Any]) -> tuple[NDArray[np.intp], pd.Index]:
+    """Which text each name is, and the texts: 1 and ``"1"`` are the same label."""
+    codes, texts = pd.factorize(np.array([str(name) for name in names], dtype=object))
+    return codes, pd.Index(texts, dtype=object)
 
 
 def as_batches(values: Labels, n_cells: int) -> tuple[NDArray[np.intp], int]:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from isthmus._errors import InputError
-from isthmus.metrics._inputs import Labels, as_codes
+from isthmus.metrics._inputs import Labels, as_codes, as_text
 
 
 class TransferScores(NamedTuple):
@@ -121,8 +121,8 @@ def as_pair(
 def _text_codes(values: Labels, n_cells: int, name: str) -> tuple[NDArray[np.intp], pd.Index]:
     """Codes of labels by their text: transferred labels are always text, true ones may be numbers."""
     codes, names = as_codes(values, n_cells, name)
-    entry, text = pd.factorize(np.array([str(label) for label in names], dtype=object))
-    return np.append(entry, -1)[codes], pd.Index(text, dtype=object)
+    text, texts = as_text(names)
+    return np.append(text, -1)[codes], texts
 
 
 def _macro_f1(given: np.ndarray, wanted: np.ndarray, n_types: int) -> float:

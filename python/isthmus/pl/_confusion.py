@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from isthmus.metrics._inputs import Labels
+from isthmus.metrics._inputs import Labels, as_text
 from isthmus.metrics._transfer import as_pair
 from isthmus.pl._axes import INK, new_axes
 from isthmus.pl._colors import as_categorical
@@ -104,5 +104,4 @@ def _crosstab(predicted: Labels, truth: Labels, unknown: Any) -> pd.DataFrame:
 def _order(truth: Labels, present: pd.Index) -> list[str]:
     if not isinstance(truth, pd.Series):
         truth = pd.Series(truth, dtype=getattr(truth, "dtype", object))
-    names = dict.fromkeys(str(name) for name in as_categorical(truth).categories)  # 2 comes before 10
-    return [name for name in names if name in present]
+    return [name for name in as_text(as_categorical(truth).categories)[1] if name in present]  # 2 comes before 10

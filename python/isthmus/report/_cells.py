@@ -11,6 +11,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from isthmus._errors import InputError
+from isthmus.metrics._inputs import as_text
 from isthmus.pl._colors import as_categorical
 from isthmus.tl._labels import UNKNOWN
 
@@ -109,6 +110,5 @@ def _column(adata: AnnData, name: str | None, argument: str) -> pd.Categorical |
         columns = ", ".join(map(str, adata.obs.columns[:12])) or "no columns"
         raise InputError(f"a column '{name}' in obs", columns, f"give {argument} another name, or leave it out")
     groups = as_categorical(adata.obs[name].astype("category"))
-    # As text, as transferred labels are: else the label 1 and a transferred "1" would be two.
-    code, names = pd.factorize(np.array([str(group) for group in groups.categories], dtype=object))
-    return pd.Categorical.from_codes(np.append(code, -1)[groups.codes], categories=names)
+    text, texts = as_text(groups.categories)  # as transferred labels are
+    return pd.Categorical.from_codes(np.append(text, -1)[groups.codes], categories=texts)
