@@ -36,6 +36,7 @@ def bernoulli_nll(x: SparseRows, logits: Tensor) -> Tensor:
     return zeros.index_add(0, x.row, -ones)
 
 
+@torch.compiler.disable  # the compiler fails on slopes that are put right in place
 def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, group: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of counts under negative binomials with mean m and inverse dispersion theta.
 
@@ -60,6 +61,7 @@ def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, group: Tensor | N
     return _CountNll.apply(log_mean.float(), log_theta.float(), None, x, group)
 
 
+@torch.compiler.disable
 def zinb_nll(
     x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits: Tensor, group: Tensor | None = None
 ) -> Tensor:

@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
 
 from isthmus._errors import EnvironmentProblem
 from isthmus.train.options import Options
+
+if TYPE_CHECKING:
+    from isthmus.train.model import Model
 
 WORTH_COMPILING = 3e13  # multiplications from which the compiler's own time is won back (about ten minutes, 2 cores)
 
@@ -88,12 +91,12 @@ def has_bf16() -> bool:
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-def compile_if_worth(model: nn.Module, options: Options, cells_per_step: int) -> bool:
+def compile_if_worth(model: Model, options: Options, cells_per_step: int) -> bool:
     """Compile the forward pass in place; whether it was done. The decision depends on sizes only, never on time."""
     if options.compile is False:
         return False
     work = options.max_steps * cells_per_step * sum(p.numel() for p in model.parameters())
-    if options.compile == "auto" and work < WORTH_COMPILING:
+    if options.compile == "auto" and (work < WORTH_COMPILING or not model.gains_by_compiling):
         return False
     if not torch.cuda.is_available() and shutil.which("g++") is None and shutil.which("clang++") is None:
         return False

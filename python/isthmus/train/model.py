@@ -21,9 +21,12 @@ class Model(nn.Module, ABC):
     ----------
     needs_counts
         Whether its mini-batches must hold the raw counts beside the input.
+    gains_by_compiling
+        Whether long runs are compiled with ``compile="auto"``.
     """
 
     needs_counts: ClassVar[bool] = False
+    gains_by_compiling: ClassVar[bool] = True
 
     @abstractmethod
     def losses(self, batch: Batch) -> Losses:

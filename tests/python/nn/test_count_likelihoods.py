@@ -77,6 +77,19 @@ def test_gradients_are_those_of_the_dense_formula(parts):
         torch.testing.assert_close(fast.grad.double(), expected.grad, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("likelihood", [nb_nll, zinb_nll])
+def test_the_compiler_leaves_the_likelihood_as_it_is(likelihood, parts):
+    counts, *given = parts
+    given = tensors(*given)[: 2 + (likelihood is zinb_nll)]
+    compiled = torch.compile(lambda x, *given: likelihood(x, *given).mean(), backend="eager")
+    compiled(rows(counts), *given).backward()
+    slopes = [t.grad for t in given]
+    again = [t.detach().requires_grad_() for t in given]
+    likelihood(rows(counts), *again).mean().backward()
+    for slope, expected in zip(slopes, again, strict=True):
+        torch.testing.assert_close(slope, expected.grad)
+
+
 @pytest.mark.parametrize("log_mean", [-60.0, 15.0])
 def test_extreme_means_stay_finite(log_mean):
     counts = rows(np.array([[0, 1, 5000]]))

@@ -69,11 +69,13 @@ def test_several_devices_need_a_launcher(options, refused, monkeypatch):
 def test_only_long_runs_are_compiled(monkeypatch, options):
     compiled = []
 
-    class Model(nn.Linear):
+    class Linear(nn.Linear):
+        gains_by_compiling = True
+
         def compile(self):
             compiled.append(True)
 
-    model = Model(1000, 1000)
+    model = Linear(1000, 1000)
     monkeypatch.setattr(devices.shutil, "which", lambda name: "/usr/bin/g++")
     assert not compile_if_worth(model, options(compile="auto", max_steps=10), 64)
     assert not compile_if_worth(model, options(compile=False, max_steps=10**9), 64)
@@ -81,6 +83,9 @@ def test_only_long_runs_are_compiled(monkeypatch, options):
     assert compile_if_worth(model, options(compile="auto", max_steps=10**9), 64)
     assert compile_if_worth(model, options(compile=True, max_steps=1), 64)
     assert len(compiled) == 2
+    model.gains_by_compiling = False
+    assert not compile_if_worth(model, options(compile="auto", max_steps=10**9), 64)
+    assert compile_if_worth(model, options(compile=True, max_steps=1), 64)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no C++ compiler")
