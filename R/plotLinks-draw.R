@@ -56,7 +56,7 @@
     y <- y - 0.15 * (bodies$row - 1)
     left <- pmax(bodies$start, view$start)
     right <- pmin(bodies$end, view$end)
-    mine <- bodies$name %in% gene
+    mine <- .isGene(bodies, gene)
     colour <- ifelse(mine | is.null(gene), .inkColour, "#9A9A9A")
     graphics::segments(left, y, right, y, col = colour, lwd = 3.5, lend = "butt")
     .drawStarts(bodies, y, colour, view, span)

@@ -8,9 +8,11 @@
 #' @param links what [peakGeneLinks()] returned.
 #' @param gene name of a gene: its links, and enough around them to see them all.
 #' @param region where to look: a GRanges of one range, or a string such as
-#'   `"chr1:1,000,000-1,200,000"` (from 1, the end in). All links that lie in it are drawn.
+#'   `"chr1:1,000,000-1,200,000"` (from 1, the end in), with `chr` or without. All links that
+#'   lie in it are drawn.
 #' @param genes the bodies of genes, as in [runGLUE()]: a GRanges, an EnsDb, a data.frame
-#'   or a path. `NULL` draws only the transcription starts of genes that have links.
+#'   or a path. `NULL` draws only the transcription starts of genes that have links. A gene
+#'   that the links call by its id has its name here, where there is one.
 #' @param limit colours and widths reach from scores of 0 to this one; `NULL` means the
 #'   highest that is drawn.
 #' @param main title; `NULL` names the gene or the region.
@@ -69,7 +71,9 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
         )
     }
     if (!is.null(region)) {
-        return(.regionOf(region))
+        view <- .regionOf(region)
+        view$chrom <- .chromAsIn(links, view$chrom)
+        return(view)
     }
     mine <- links[S4Vectors::mcols(links)$gene %in% gene]
     if (!length(mine) || length(gene) != 1L) {
@@ -113,6 +117,13 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     view
 }
 
+# As for genes: the region may be written in another style than the links.
+.chromAsIn <- function(links, chrom) {
+    known <- unique(as.character(GenomicRanges::seqnames(links)))
+    alike <- known[.bareChrom(known) == .bareChrom(chrom)]
+    if (length(alike) && !chrom %in% alike) alike[1] else chrom
+}
+
 .regionText <- function(view) {
     number <- function(x) format(round(x), big.mark = ",", scientific = FALSE, trim = TRUE)
     sprintf("%s: %s - %s", view$chrom, number(view$start), number(view$end))
@@ -133,17 +144,17 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     links[here]
 }
 
-# @return data.frame(name, chrom, start, end, strand, side, row) of the genes in view: on
+# @return data.frame(name, id, chrom, start, end, strand, side, row) of the genes in view: on
 #   which side the name stands ("left", "right", "above"), and rows without overlaps.
 .genesIn <- function(genes, shown, view) {
     known <- if (!is.null(genes)) .inView(.bodiesOf(genes), view)
     made <- S4Vectors::mcols(shown)
     starts <- data.frame(
-        name = made$gene, chrom = rep(view$chrom, length(shown)), start = made$tss,
-        end = made$tss, strand = made$gene_strand
+        name = made$gene, id = made$gene, chrom = rep(view$chrom, length(shown)),
+        start = made$tss, end = made$tss, strand = made$gene_strand
     )
     # Of genes that have links and no body here, the links tell the start.
-    known <- rbind(known, .inView(starts[!made$gene %in% known$name, ], view))
+    known <- rbind(known, .inView(starts[!.isGene(starts, c(known$name, known$id)), ], view))
     known <- known[order(known$start), , drop = FALSE]
     span <- view$end - view$start
     room <- (nchar(known$name) * 0.0125 + 0.02) * span
@@ -157,6 +168,15 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     )
     known
 }
+
+# Whether a gene is called by one of these, its name or its id.
+.isGene <- function(bodies, called) {
+    called <- .withoutVersion(called)
+    .withoutVersion(bodies$name) %in% called | .withoutVersion(bodies$id) %in% called
+}
+
+# Ensembl's ids, as the core compares them.
+.withoutVersion <- function(ids) sub("^(ENS[A-Z]*[0-9]+)\\.[0-9]+(_PAR_Y)?$", "\\1", ids)
 
 .inView <- function(bodies, view) {
     here <- .bareChrom(bodies$chrom) == .bareChrom(view$chrom) &
@@ -177,9 +197,10 @@ plotLinks <- function(links, gene = NULL, region = NULL, genes = NULL, limit = N
     absent <- rep(NA_character_, nrow(genes))
     column <- function(name) if (is.null(genes[[name]])) absent else as.character(genes[[name]])
     names <- column("gene_name")
-    names <- ifelse(is.na(names) | names == "", column("gene_id"), names)
+    ids <- column("gene_id")
+    names <- ifelse(is.na(names) | names == "", ids, names)
     bodies <- data.frame(
-        name = names, chrom = as.character(genes$chrom),
+        name = names, id = ids, chrom = as.character(genes$chrom),
         start = genes$chromStart + 1, end = genes$chromEnd, strand = as.character(genes$strand)
     )
     bodies[!is.na(names) & names != "", , drop = FALSE]

@@ -146,11 +146,11 @@ test_that("genes that would overlap are drawn in rows of their own", {
     expect_identical(isthmus:::.packed(numeric(), numeric(), 1), integer())
 })
 
-# Links of gene1 on chromosome `chrom`, and what is drawn of the genes there.
-linksOn <- function(chrom) {
+# Links of one gene on chromosome `chrom`, and what is drawn of the genes there.
+linksOn <- function(chrom, gene = "gene1") {
     GenomicRanges::GRanges(
         chrom, IRanges::IRanges(c(500L, 1001L), c(1001L, 3000L)), score = c(0.5, 0.9),
-        gene = "gene1", peak = c("a", "b"), zscore = 2:1, pvalue = 0.01, qvalue = 0.02,
+        gene = gene, peak = c("a", "b"), zscore = 2:1, pvalue = 0.01, qvalue = 0.02,
         distance = c(-501L, 1999L), peak_start = c(400L, 2900L), peak_end = c(600L, 3100L),
         tss = 1001L, gene_strand = "+"
     )
@@ -192,6 +192,49 @@ test_that("an annotation may call chromosomes in another style than the links", 
     }
     table$seqnames <- "11"
     expect_identical(bodiesIn(table), bodiesIn(NULL))
+})
+
+test_that("a region may call its chromosome in another style than the links", {
+    for (pair in list(c("chr1", "1"), c("1", "chr1"), c("chr1", "Chr1"), c("chrM", "MT"), c("MT", "chrM"))) {
+        links <- linksOn(pair[1])
+        region <- paste0(pair[2], ":1-4000")
+        expect_length(drawn(links, region = region), 2L)
+        expect_length(drawn(links, region = GenomicRanges::GRanges(region)), 2L)
+        expect_identical(isthmus:::.linkView(links, NULL, region)$chrom, pair[1])
+        other <- "11:1-4000"
+        expect_error(drawn(links, region = other), "none within 11: 1 - 4,000", class = "isthmus_input_error")
+    }
+    both <- suppressWarnings(c(linksOn("chr1"), linksOn("1")[1])) # they share no chromosome
+    expect_length(drawn(both, region = "1:1-4000"), 1L)
+})
+
+test_that("a gene that the links call by its id is drawn once, by its name", {
+    table <- data.frame(
+        seqnames = "chr1", start = c(1001, 2001), end = c(1500, 2500), strand = c("+", "-"),
+        gene_id = c("ENSG1.2", "ENSG2.1"), gene_name = c("A", NA)
+    )
+    gtf <- withr::local_tempfile(lines = "x", fileext = ".gtf")
+    known <- data.frame(
+        chrom = "chr1", chromStart = table$start - 1, chromEnd = table$end, strand = table$strand,
+        gene_id = table$gene_id, gene_name = c("A", "")
+    )
+    localCore(core = function(...) list(genes = known))
+    for (gene in c("ENSG1", "ENSG1.2", "ENSG1.7")) {
+        links <- linksOn("chr1", gene)
+        views <- list(
+            isthmus:::.linkView(links, gene, NULL), isthmus:::.linkView(links, NULL, "chr1:1-4000")
+        )
+        for (genes in list(table, gtf)) {
+            for (view in views) {
+                bodies <- isthmus:::.genesIn(genes, links, view)
+                expect_identical(bodies$name, c("A", "ENSG2.1"))
+                expect_identical(isthmus:::.isGene(bodies, gene), c(TRUE, FALSE))
+            }
+            expect_length(drawn(links, gene = gene, genes = genes), 2L)
+        }
+    }
+    # An annotation that knows no id cannot tell that they are one.
+    expect_setequal(bodiesIn(table[c(1:4, 6)])$name, c("gene1", "A"))
 })
 
 test_that("the start of a gene that the annotation lacks is drawn from its links", {

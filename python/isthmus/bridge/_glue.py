@@ -13,9 +13,10 @@ from anndata import AnnData
 
 import isthmus as im
 from isthmus._errors import InputError
-from isthmus.genomics import GuidanceGraph, guidance_graph
+from isthmus.genomics import GuidanceGraph, Intervals, guidance_graph
 from isthmus.genomics._places import of_intervals
 from isthmus.genomics._positions import Annotation, Features, joined
+from isthmus.genomics._readers import kind_of, read_genes
 from isthmus.genomics.builds import in_one_style
 
 Say = Callable[[str], Any]
@@ -124,6 +125,10 @@ def links(study: None = None, *, folder: str, progress: Say | str = "silent", **
 
 
 def genes(study: None = None, *, path: str, progress: Say | str = "silent") -> dict[str, Any]:
-    """Genes of a GTF, GFF3 or BED file, as a table of 0-based half-open positions with their names."""
-    found = im.genomics.Intervals.read(path).one_per_name()
-    return {"genes": found.to_frame().assign(gene_name=found.names).reset_index(drop=True)}
+    """Genes of a GTF, GFF3 or BED file, as a table of 0-based half-open positions with their names and known ids."""
+    if kind_of(path) == "bed":
+        found = Intervals.from_bed(path).one_per_name()
+        return {"genes": found.to_frame().assign(gene_name=found.names).reset_index(drop=True)}
+    table = read_genes(path)
+    places = Intervals.from_frame(table).to_frame().reset_index(drop=True)
+    return {"genes": places.assign(gene_name=table["gene_name"], gene_id=table["gene_id"])}

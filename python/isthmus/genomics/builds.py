@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,12 @@ def in_style(moving: Intervals, fixed: Intervals) -> Intervals:
     names = [target.get(_bare(name), name) for name in moving.chrom.categories]
     chrom = pd.Categorical(np.array(names, dtype=object)[moving.chrom.codes])
     return Intervals(moving.names, chrom, moving.start, moving.end, moving.strand)
+
+
+def chrom_in_style(chrom: str, known: Iterable[str]) -> str:
+    """``chrom``, or what ``known`` call the same chromosome where it is none of them."""
+    alike = [name for name in known if _bare(name) == _bare(chrom)]
+    return alike[0] if alike and chrom not in alike else chrom
 
 
 def in_one_style(parts: list[Intervals]) -> list[Intervals]:

@@ -12,7 +12,7 @@ from isthmus._optional import require
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_number
 from isthmus.genomics._names import split_names
-from isthmus.genomics.builds import in_style
+from isthmus.genomics.builds import chrom_in_style, in_style
 from isthmus.genomics.intervals import Intervals
 from isthmus.genomics.links import COLUMNS, check_columns
 from isthmus.pl._axes import GREY, INK, new_axes
@@ -49,7 +49,7 @@ def links(
     gene
         Draw the links of this gene alone, and by default the stretch that they span.
     region
-        The stretch, such as ``"chr1:1,000,000-1,500,000"``; by default that of ``gene``.
+        The stretch, such as ``"chr1:1,000,000-1,500,000"``, with ``chr`` or without; by default that of ``gene``.
     genes
         Where genes lie, so that whole bodies are drawn: intervals, or the ``positions`` of a guidance graph (features
         without strand are taken for peaks and left out). By default a short arrow marks each transcription start.
@@ -101,7 +101,9 @@ def _stretch(table: pd.DataFrame, gene: str | None, region: str | None) -> tuple
     """Chromosome, start and end of what is drawn."""
     if region is not None:
         chrom, start, end, _ = split_names(pd.Index([region], dtype=object))
-        return str(chrom[0]), int(start[0]), int(end[0])
+        # As for an annotation: the region may be written in another style than the links.
+        called = chrom_in_style(str(chrom[0]), table["chrom"].dropna().astype(str).unique())
+        return called, int(start[0]), int(end[0])
     if gene is None:
         raise InputError("a gene or a region", "neither", "give gene='MS4A1' or region='chr1:1000000-1500000'")
     rows = table[(table["gene"] == gene) & table["tss"].notna() & table["peak_start"].notna()]

@@ -143,3 +143,12 @@ def test_genes_of_a_file_are_a_table(tmp_path):
     table = verbs.VERBS["genes"](path=str(path))["genes"]
     assert table["gene_name"].tolist() == ["A", "B"]
     assert table[["chromStart", "chromEnd"]].to_numpy().tolist() == [[10, 40], [0, 5]]
+
+
+def test_genes_of_an_annotation_have_their_names_and_ids(tmp_path):
+    path = tmp_path / "genes.gtf"
+    lines = ('gene_id "ENSG1.2"; gene_name "A";', 'gene_id "ENSG2";')
+    path.write_text("".join(f"chr1\tx\tgene\t11\t20\t.\t-\t.\t{line}\n" for line in lines))
+    table = verbs.VERBS["genes"](path=str(path))["genes"]
+    assert table[["gene_name", "gene_id"]].to_numpy().tolist() == [["A", "ENSG1.2"], ["", "ENSG2"]]
+    assert table[["chrom", "chromStart", "chromEnd", "strand"]].to_numpy().tolist() == [["chr1", 10, 20, "-"]] * 2

@@ -112,6 +112,26 @@ def test_an_annotation_may_call_chromosomes_in_another_style(table, linked, anno
         assert linked in ax.get_xlabel()
 
 
+@pytest.mark.parametrize(
+    ("linked", "written"), [("chr1", "1"), ("1", "chr1"), ("chr1", "Chr1"), ("chrM", "MT"), ("MT", "chrM")]
+)
+def test_a_region_may_call_its_chromosome_in_another_style(table, linked, written):
+    renamed = table.assign(chrom=table["chrom"].cat.rename_categories({"chr1": linked}))
+    for form in (renamed, renamed.astype({"chrom": object})):
+        ax = pl.links(form, region=f"{written}:0-100,000")
+        assert len(arcs(ax)) == 5
+        assert ax.get_title() == f"{linked}:0-100,000"
+    assert len(arcs(pl.links(renamed, gene="A", region=f"{written}:40,000-95,000"))) == 2
+    with pytest.raises(InputError, match="both lie in 11:0-100,000"):
+        pl.links(renamed, region="11:0-100000")
+
+
+def test_a_chromosome_that_the_links_have_is_taken_as_it_is_written(table):
+    both = table.assign(chrom=table["chrom"].cat.rename_categories({"chr2": "1"}))
+    assert len(arcs(pl.links(both, region="1:0-100000"))) == 1
+    assert len(arcs(pl.links(both, region="chr1:0-100000"))) == 5
+
+
 def test_an_annotation_without_genes_there_draws_none(table):
     genes = Intervals(["far"], ["2"], [50_000], [52_000], ["+"])
     for form in (genes, genes.take(np.array([False]))):
