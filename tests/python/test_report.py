@@ -256,6 +256,7 @@ def test_markers_with_few_labels_or_features():
     assert choose_markers(x, features, list("aabb"), among=["not there"]) == {}
     assert choose_markers(x, features, ["a", "b", None, np.nan]) == {"a": ["w"], "b": ["x"]}
     assert choose_markers(x, features, list("abcd"), most=2) == {"a": ["w"], "b": ["x"]}
+    assert choose_markers(x, features, [1.0, 2.0, np.nan, np.nan]) == {"1": ["w"], "2": ["x"]}  # as the page has them
 
 
 def test_before_is_the_pca_of_the_log_normalised_features(fitted):

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from isthmus._errors import InputError
+from isthmus.data.categories import text_of
 
 NA_INTEGER = np.iinfo(np.int32).min
 NA_REAL = np.array([0x7FF00000000007A2], np.uint64).view(np.float64)[0]
@@ -143,7 +144,7 @@ def _encode_integer(series: pd.Series) -> Column:
 def _encode_category(series: pd.Series) -> Column:
     codes = series.cat.codes.to_numpy().astype(np.int32) + 1
     codes[codes == 0] = NA_INTEGER
-    levels = tuple(str(level) for level in series.cat.categories)
+    levels = tuple(text_of(level) for level in series.cat.categories)
     return Column("ordered" if series.cat.ordered else "factor", codes, levels)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,8 +31,8 @@ class Categories:
         column = pd.Series(values)
         if isinstance(column.dtype, pd.CategoricalDtype):
             used = column.cat.remove_unused_categories().cat.categories
-            return cls(tuple(dict.fromkeys(str(name) for name in used)))
-        return cls(tuple(sorted({str(name) for name in column.unique()})))
+            return cls(tuple(dict.fromkeys(text_of(name) for name in used)))
+        return cls(tuple(sorted({text_of(name) for name in column.unique()})))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,7 +60,7 @@ class Categories:
         code = self.find(values)
         if (code < 0).any():
             distinct = pd.factorize(pd.Series(values)[code < 0], use_na_sentinel=False)[1]
-            unknown = sorted(str(name) for name in distinct)
+            unknown = sorted(text_of(name) for name in distinct)
             raise InputError(
                 f"a {what} that the model was trained with: {shorten(self.names)}",
                 f"{shorten(unknown)}",
@@ -69,8 +71,10 @@ class Categories:
     def find(self, values: pd.Series | Sequence) -> np.ndarray:
         """(cells,) int64 codes of ``values``; -1 for names that are unknown."""
         entry, distinct = pd.factorize(pd.Series(values), use_na_sentinel=False)
-        text = [str(name) for name in distinct]  # of each name once: columns are long, and str() must be that of of()
-        return pd.Index(self.names, dtype=object).get_indexer(pd.Index(text, dtype=object))[entry].astype(np.int64)
+        codes = {_whole(name): code for code, name in enumerate(self.names)}
+        codes |= {name: code for code, name in enumerate(self.names)}
+        found = [codes.get(text_of(name), -1) for name in distinct]  # of each name once: columns are long
+        return np.array(found, dtype=np.int64)[entry]
 
     def imitated(self, names: str | Sequence[str] | None) -> list[int]:
         """Codes of the batches to decode as: of one or several names; None or ``"average"`` = all of them.
@@ -86,6 +90,17 @@ class Categories:
         if not names:
             raise InputError("at least one batch to imitate", "none", "name one, or give batch=None for their average")
         return [int(code) for code in self.encode(names)]
+
+
+def text_of(name: Any) -> str:
+    """A batch or label as text, whole numbers without a point: missing values make 1.0 of the 1 in a column."""
+    whole = isinstance(name, (float, np.floating)) and float(name).is_integer()
+    return str(int(name)) if whole else str(name)
+
+
+def _whole(name: str) -> str:
+    """``"1"`` for a category ``"1.0"``, as earlier versions wrote 1.0; others as they are."""
+    return re.sub(r"^(-?\d+)\.0$", r"\1", name)
 
 
 def shorten(names: Sequence[str], most: int = 6) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from isthmus._errors import InputError
+from isthmus.data.categories import text_of
 
 Labels = Sequence[Any] | NDArray[Any] | pd.Series | pd.Categorical
 
@@ -80,8 +81,8 @@ def as_codes(values: Labels, n_cells: int, name: str) -> tuple[NDArray[np.intp],
 
 
 def as_text(names: Iterable[Any]) -> tuple[NDArray[np.intp], pd.Index]:
-    """Which text each name is, and the texts: 1 and ``"1"`` are the same label."""
-    codes, texts = pd.factorize(np.array([str(name) for name in names], dtype=object))
+    """Which text each name is, and the texts: 1, 1.0 and ``"1"`` are the same label."""
+    codes, texts = pd.factorize(np.array([text_of(name) for name in names], dtype=object))
     return codes, pd.Index(texts, dtype=object)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from isthmus._errors import InputError
+from isthmus.data.categories import text_of
 from isthmus.metrics._inputs import Labels, as_codes, as_text
 
 
@@ -77,7 +78,7 @@ def label_transfer_scores(predicted: Labels, truth: Labels, *, unknown: Any = "u
     """
     wanted, names, given, given_names = as_pair(predicted, truth, unknown)
     keep = wanted >= 0
-    types = names.append(given_names[~given_names.isin([*names, str(unknown)])])
+    types = names.append(given_names[~given_names.isin([*names, text_of(unknown)])])
     # Codes of the prediction in the types of the truth; what is not among them (the unknown) becomes -1.
     given = np.append(types.get_indexer(given_names), -1)[given]
     wanted, given = wanted[keep], given[keep]
@@ -105,7 +106,7 @@ def as_pair(
     """
     wanted, names = _text_codes(truth, len(truth), "truth")
     given, given_names = _text_codes(predicted, len(wanted), "predicted")
-    if str(unknown) in names:
+    if text_of(unknown) in names:
         raise InputError(
             f"true labels without {unknown!r}, which stands for a cell not answered",
             f"{unknown!r} among the true labels",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from isthmus.data.categories import text_of
 from isthmus.metrics._inputs import Labels, as_text
 from isthmus.metrics._transfer import as_pair
 from isthmus.pl._axes import INK, new_axes
@@ -90,7 +91,7 @@ def _scale(ax: Axes, image: Any) -> None:
 def _crosstab(predicted: Labels, truth: Labels, unknown: Any) -> pd.DataFrame:
     """Cells by true type and given label; columns follow the rows, then other labels, then the unknown."""
     wanted, names, given, given_names = as_pair(predicted, truth, unknown)
-    unknown = str(unknown)
+    unknown = text_of(unknown)
     given_names = given_names.append(pd.Index([unknown]))  # -1, a missing label, is the last of them
     rows = pd.Series(names.to_numpy()[wanted], dtype=object).where(wanted >= 0)
     columns = pd.Series(given_names.to_numpy()[given], dtype=object)

@@ -12,7 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from isthmus._errors import InputError
-from isthmus.data.categories import shorten
+from isthmus.data.categories import shorten, text_of
 from isthmus.data.study import as_csr, layer_or_usual, pick_layer
 
 if TYPE_CHECKING:
@@ -117,5 +117,5 @@ def choose_markers(
         best = [int(c) for c in np.argsort(-difference[group]) if c not in taken and difference[group, c] > 0][:each]
         taken.update(best)
         if best:
-            chosen[str(label.categories[group])] = [str(features[columns[c]]) for c in best]
-    return {str(name): chosen[str(name)] for name in label.categories if str(name) in chosen}
+            chosen[text_of(label.categories[group])] = [str(features[columns[c]]) for c in best]
+    return {name: chosen[name] for name in map(text_of, label.categories) if name in chosen}

@@ -42,7 +42,8 @@ class Classifying(FittedModel):
             Reference or query cells; projected first, unless this model's embedding of them is there. Gets
             ``obs["<key_added>_label"]`` and ``obs["<key_added>_confidence"]``.
         key_added
-            Stem of the keys; None = as in the fit.
+            Stem of the columns; None = as in the fit. An embedding under this key is used before that under the key of
+            the fit.
         **settings
             Passed to :meth:`project`: a model of several modalities needs ``modality``.
 
@@ -63,15 +64,14 @@ class Classifying(FittedModel):
                 "fit with labels_key=, or use transfer_labels(), which needs labels of the reference cells only",
             )
         key = key_added or self.settings["key_added"]
-        z = self._embedding_of(adata, key, settings)
-        probability = self._probabilities(adata, z, key)
+        probability = self._probabilities(adata, *self._embedding_of(adata, key_added, settings))
         table = pd.DataFrame(probability, index=adata.obs_names, columns=list(self.labels.names))
         adata.obs[f"{key}_label"] = pd.Categorical(table.columns[probability.argmax(axis=1)])
         adata.obs[f"{key}_confidence"] = probability.max(axis=1)
         return table
 
     def _probabilities(self, adata: AnnData, z: np.ndarray, key: str) -> np.ndarray:
-        """(cells, types) of cells whose embedding ``z`` was written under ``key``."""
+        """(cells, types) of cells whose embedding ``z`` lies under ``key``."""
         return classify(self.network, z)
 
 

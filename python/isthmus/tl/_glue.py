@@ -206,7 +206,7 @@ class Glue(Classifying):
     def predict(
         self, adata: AnnData, source: str, target: str, *, features: Sequence[str] | None = None,
         batch: str | Sequence[str] | None = None, library: float | None = None, least: float = 0.0,
-        file: str | Path | None = None, **settings: Any,
+        file: str | Path | None = None, key_added: str | None = None, **settings: Any,
     ) -> AnnData:  # fmt: skip
         """What cells of one modality would show in another, as the decoder of that one expects it.
 
@@ -226,6 +226,8 @@ class Glue(Classifying):
             Values below it are left out, and the result is sparse; 0 = dense.
         file
             ``.h5ad`` file to write block by block; the result is returned opened in backed mode.
+        key_added
+            Where the embedding of the cells is looked for first; None = as in the fit.
         **settings
             Passed to :meth:`project`.
 
@@ -240,7 +242,7 @@ class Glue(Classifying):
         check_number(least, "least", 0.0)
         library = self.manifest.facts["library"][target] if library is None else library
         check_number(library, "library", 0.0)
-        z = self._embedding_of(adata, self.settings["key_added"], {"modality": self._known(source), **settings})
+        z, _ = self._embedding_of(adata, key_added, {"modality": self._known(source), **settings})
         blocks = (block[:, columns] for block in self._decode(z, target, domains, library))
         return collect(blocks, adata, side.features[columns], least, file)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from isthmus._errors import InputError
+from isthmus.data.categories import text_of
 from isthmus.tl._cell_types import without_missing
 
 UNKNOWN = "unknown"
@@ -69,7 +70,7 @@ def _reach(search: NearestNeighbors, reference: np.ndarray, code: np.ndarray, n_
 
 
 def align_labels(labels: pd.Series | Sequence, cells: pd.Index) -> pd.Series:
-    """One label for each reference cell, in the reference's order; missing ones are NaN.
+    """One label for each reference cell, as text, in the reference's order; missing ones are NaN.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def align_labels(labels: pd.Series | Sequence, cells: pd.Index) -> pd.Series:
         raise InputError(
             "labels of reference cells", "none that is not missing", "name the column that holds the labels"
         )
-    return out
+    return out.map(text_of, na_action="ignore")
 
 
 def _by_name(labels: pd.Series, cells: pd.Index) -> pd.Series:

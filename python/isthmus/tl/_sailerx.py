@@ -140,8 +140,8 @@ class Sailerx(FittedModel):
             ``.h5ad`` file to write instead of keeping the result in memory; it is returned opened in backed mode.
             Block by block where the result is dense.
         key_added
-            Stem of the embedding's keys; ``layers["<stem>"]`` is set when every peak of ``adata`` was imputed and no
-            file is named.
+            ``layers["<key_added>"]`` is set when every peak of ``adata`` was imputed and no file is named; None = as in
+            the fit. An embedding under this key is used before that under the key of the fit.
         **settings
             Passed to :meth:`project`.
 
@@ -174,7 +174,7 @@ class Sailerx(FittedModel):
 
     def gene_activity(
         self, adata: AnnData, graph: GuidanceGraph, *, batch: str | Sequence[str] | None = None,
-        depth: float | None = None, file: str | Path | None = None, **settings: Any,
+        depth: float | None = None, file: str | Path | None = None, key_added: str | None = None, **settings: Any,
     ) -> AnnData:  # fmt: skip
         """Sum of the imputed chances of the peaks that a graph joins to each gene, times their edges' weights.
 
@@ -185,8 +185,8 @@ class Sailerx(FittedModel):
         graph
             Genes and peaks, see :func:`isthmus.genomics.guidance_graph`: overlap of the gene's body and promoter by
             default.
-        batch, depth, file, **settings
-            As in :meth:`impute`.
+        batch, depth, file, key_added, **settings
+            As in :meth:`impute`; no layer is set.
 
         Returns
         -------
@@ -211,7 +211,7 @@ class Sailerx(FittedModel):
         columns, position = np.unique(peak, return_inverse=True)
         shape = (len(columns), len(genes))
         sums = sp.csr_matrix((table["weight"].to_numpy(dtype=np.float32), (position, gene)), shape=shape)
-        blocks = self._decoded(adata, columns, batch, depth, None, settings)
+        blocks = self._decoded(adata, columns, batch, depth, key_added, settings)
         activity = (np.asarray(block @ sums) for block in blocks)
         return collect(activity, adata, pd.Index(genes, dtype=object), 0.0, file)
 
@@ -224,7 +224,7 @@ class Sailerx(FittedModel):
         if depth is None:
             depth = min(np.exp(self.network.depth[0]), 0.9 * most)
         check_number(depth, "depth", 1.0, 0.9 * most)
-        z = self._embedding_of(adata, key_added or self.settings["key_added"], settings)
+        z, _ = self._embedding_of(adata, key_added, settings)
         return self._decode(z, columns, domains, float(depth))
 
     def _decode(
@@ -280,7 +280,6 @@ def _strongest(block: np.ndarray, top: int, least: float) -> sp.csr_matrix:
 
 def _written(out: AnnData, file: str | Path) -> AnnData:
     """The sparse result, from its file."""
-    out.obs = out.obs[[]]
     with atomic_path(file) as temporary:
         out.write_h5ad(temporary)
     return ad.read_h5ad(file, backed="r")

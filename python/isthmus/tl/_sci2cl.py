@@ -191,7 +191,7 @@ class Sci2cl(FittedModel):
         known = align_labels(labels, self.cells)
         has, key = known.notna().to_numpy(), key_added or self.settings["key_added"]
         z, paired = self._project(query, self._paired(query, **settings), min_coverage, key)
-        label, sure = nearest_labels(self.latent[has], known[has].astype(str).to_numpy(), z, k, unknown_below)
+        label, sure = nearest_labels(self.latent[has], known[has].to_numpy(), z, k, unknown_below)
         for m, name in paired.names.items():
             obs = objects_of(query)[name].obs
             obs[f"{key}_label"] = pd.Categorical(paired.of(m, label))

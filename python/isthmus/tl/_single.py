@@ -70,8 +70,8 @@ class SingleModality(FittedModel):
             ``.h5ad`` file to write block by block instead of keeping the result in memory; it is returned opened
             in backed mode.
         key_added
-            Stem of the embedding's keys; ``layers["<stem>"]`` is set when every feature of ``adata`` was imputed
-            and no file is named.
+            ``layers["<key_added>"]`` is set when every feature of ``adata`` was imputed and no file is named; None = as
+            in the fit. An embedding under this key is used before that under the key of the fit.
         **settings
             Passed to ``project``.
 
@@ -90,7 +90,7 @@ class SingleModality(FittedModel):
         check_number(least, "least", 0.0)
         self._demand_expression()
         key = key_added or self.settings["key_added"]
-        z = self._embedding_of(adata, key, settings)
+        z, _ = self._embedding_of(adata, key_added, settings)
         blocks = (block[:, columns] for block in self._decode(z, domains))
         out = collect(blocks, adata, self.pipeline.features[columns], least, file)
         if file is None and adata.var_names.isin(out.var_names).all():

@@ -90,7 +90,7 @@ class FittedModel(ABC):
         Parameters
         ----------
         query
-            Cells to label; projected first, under the key of the fit, unless this model's projection of them is there.
+            Cells to label; projected first unless this model's projection of them is there.
         labels
             Labels of the reference cells: in their order, or a Series named by cell. Missing labels do not vote.
         k
@@ -99,7 +99,8 @@ class FittedModel(ABC):
             Confidence in [0, 1] below which a cell is ``"unknown"``.
         key_added
             Stem of the columns written, ``obs["<stem>_label"]`` and ``obs["<stem>_confidence"]``; None = as in the
-            fit. A projection under this key is used before that under the key of the fit.
+            fit. A projection under this key is used before that under the key of the fit, which a new one gets (unless
+            another model's lies there).
         **settings
             Passed to :meth:`project`.
 
@@ -122,28 +123,40 @@ class FittedModel(ABC):
         """Label query cells by the nearest of some reference cells, given by their names and embedding."""
         check_number(k, "k", 1, whole=True)
         check_number(unknown_below, "unknown_below", 0.0, 1.0)
-        usual = self.settings["key_added"]
-        key = key_added or usual
+        key = key_added or self.settings["key_added"]
         cells, latent = voters
         known = align_labels(labels, cells)
         has = known.notna().to_numpy()
-        z = self._embedding_there(query, key, settings)
-        if z is None:  # the key given names columns only
-            z = self._embedding_of(query, usual, settings)
-        label, confidence = nearest_labels(latent[has], known[has].astype(str).to_numpy(), z, k, unknown_below)
+        z, _ = self._embedding_of(query, key_added, settings)
+        label, confidence = nearest_labels(latent[has], known[has].to_numpy(), z, k, unknown_below)
         query.obs[f"{key}_label"] = pd.Categorical(label)
         query.obs[f"{key}_confidence"] = confidence
         return pd.DataFrame({"label": label, "confidence": confidence}, index=query.obs_names)
 
-    def _embedding_of(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray:
-        """Give the model's embedding of ``query``: the one that is there already for all cells, or a projection."""
-        z = self._embedding_there(query, key, settings)
-        return self.project(query, key_added=key, **settings) if z is None else z
+    def _embedding_of(self, query: AnnData, key_added: str | None, settings: dict[str, Any]) -> tuple[np.ndarray, str]:
+        """Give the model's embedding of ``query``, and its key: the one that is there for all cells, or a projection.
+
+        It is looked for under the key given, which may name only what is made of it, then under that of the fit. This
+        is where a projection is written, too, unless the key is given and another's embedding lies there.
+        """
+        usual = self.settings["key_added"]
+        given = key_added or usual
+        for key in (given, usual):
+            z = self._embedding_there(query, key, settings)
+            if z is not None:
+                return z, key
+        key = usual if self._wrote(query, usual) or f"X_{usual}" not in query.obsm else given
+        return self.project(query, key_added=key, **settings), key
+
+    def _wrote(self, query: AnnData, key: str) -> bool:
+        """Whether what lies under ``key`` is said to be of this model."""
+        record = query.uns.get(key)
+        return f"X_{key}" in query.obsm and isinstance(record, dict) and record.get("id") == self.manifest.id
 
     def _embedding_there(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray | None:
         """Give the embedding that this model wrote under ``key`` with these settings; None = there is none."""
-        record, there = query.uns.get(key), query.obsm.get(f"X_{key}")
-        if there is not None and isinstance(record, dict) and record.get("id") == self.manifest.id:
+        if self._wrote(query, key):
+            record, there = query.uns[key], query.obsm[f"X_{key}"]
             usual = {name: self.settings.get(name) for name in ("layer", "values")}
             asked = {k: v for k, v in settings.items() if v is not None and (k not in usual or v != usual[k])}
             z = np.asarray(there, dtype=np.float32)

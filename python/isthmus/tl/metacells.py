@@ -10,6 +10,7 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus.data import Study, from_anndata
 from isthmus.data.door import check_number
+from isthmus.metrics._inputs import as_text
 from isthmus.tl._cell_types import known_labels
 from isthmus.tl._sides import Side, usual_reduction, variable_inputs
 
@@ -156,7 +157,7 @@ def _majority(labels: pd.Series, code: np.ndarray, n_groups: int) -> tuple[pd.Ca
     known = labels.notna().to_numpy()
     if not known.any():
         return pd.Categorical(np.full(n_groups, None)), np.full(n_groups, np.nan)
-    kinds, names = pd.factorize(labels[known].astype(str).to_numpy())
+    kinds, names = as_text(labels[known])
     votes = sp.csr_matrix((np.ones(known.sum()), (code[known], kinds)), shape=(n_groups, len(names))).toarray()
     total = votes.sum(axis=1)
     label = np.where(total > 0, np.asarray(names, dtype=object)[votes.argmax(axis=1)], None)

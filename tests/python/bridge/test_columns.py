@@ -56,6 +56,10 @@ def test_factor_keeps_unused_levels_order_and_missing(kind: str) -> None:
     np.testing.assert_array_equal(back.values, column.values)
 
 
+def test_levels_that_are_numbers_are_those_that_r_writes() -> None:
+    assert encode(pd.Series(pd.Categorical([1.0, None, 2.5]))).levels == ("1", "2.5")
+
+
 def test_decoded_values_do_not_share_memory_with_r() -> None:
     values = np.array([1.0, 2.0])
     decoded = decode(Column("double", values))

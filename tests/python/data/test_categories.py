@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isthmus.data.categories import Categories, shorten
+from isthmus.data.categories import Categories, shorten, text_of
 
 
 def test_factors_keep_their_order_and_lose_unused_levels():
@@ -48,6 +48,33 @@ def test_numbers_and_their_names_are_one_category():
     known = Categories.of(pd.Series([1, "1", 2], dtype=object))
     assert known.names == ("1", "2")
     assert known.encode([1, "1", 2]).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (1.0, "1"), (np.float32(-2), "-2"), (np.float64(0.0), "0"), (1.5, "1.5"), (1e-7, "1e-07"), (np.inf, "inf"),
+        (1, "1"), (True, "True"), ("1.0", "1.0"), ("v1.0", "v1.0"),
+    ],
+)  # fmt: skip
+def test_whole_numbers_are_written_without_a_point(name, text):
+    assert text_of(name) == text
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "category", "object"])
+def test_floats_that_are_whole_numbers_are_named_as_these(dtype):
+    column = pd.Series([2.0, 1.0, 0.5, 2.0]).astype(dtype)
+    known = Categories.of(column)
+    assert known.names == ("0.5", "1", "2")
+    assert known.encode(column).tolist() == [2, 1, 0, 2]
+    assert known.encode(["2", 2, 2.0]).tolist() == [2, 2, 2]
+    assert known.imitated(1.0) == known.imitated("1") == [1]
+
+
+def test_names_of_earlier_versions_are_found():
+    known = Categories(("1.0", "10.0", "2.5", "v3.0"))
+    assert known.find([1.0, "1", "1.0", 10, 2.5, "v3", "v3.0"]).tolist() == [0, 0, 0, 1, 2, -1, 3]
+    assert Categories(("1", "1.0")).find(["1", "1.0", 1.0]).tolist() == [0, 1, 0]  # text that differs stays two
 
 
 @pytest.mark.parametrize(("values", "found"), [(["a", "d", "e"], "'d', 'e'"), (["a", None], "'nan'")])

@@ -63,6 +63,8 @@ def test_order_and_names_change_nothing(rng):
         pd.Series([1, 2, 10, None], dtype="Int64"),
         pd.Series(pd.Categorical([1, 2, 10, None], categories=[1, 2, 3, 10])),
         ["1", 2, "10", np.nan],
+        np.array([1, 2, 10, np.nan]),
+        pd.Series(pd.Categorical([1.0, 2.0, 10.0, None])),
     ],
 )
 def test_labels_that_are_numbers_are_compared_as_text(truth):
@@ -72,6 +74,7 @@ def test_labels_that_are_numbers_are_compared_as_text(truth):
     assert (scores.unknown, scores.accuracy_known) == (pytest.approx(1 / 3), 1)
     assert (scores.cells, scores.unlabelled) == (3, 1)
     assert label_transfer_scores([1, 2, -1, None], truth, unknown=-1) == pytest.approx(scores)
+    assert label_transfer_scores(np.array([1, 2, -1, np.nan]), truth, unknown=-1.0) == pytest.approx(scores)
 
 
 def test_a_report_takes_numbers_as_text_too():
@@ -83,6 +86,8 @@ def test_a_report_takes_numbers_as_text_too():
     assert list(cells.truth.categories) == ["2", "10"]
     assert label_transfer_scores(cells.label, cells.truth).accuracy == pytest.approx(2 / 3)
     assert cells.truth.isna().tolist() == [False, False, True, False]
+    query.obs["type"] = [10.0, 2.0, np.nan, 10.0]
+    assert list(query_cells(query, "z", "type", pd.DataFrame()).truth)[:2] == ["10", "2"]
     query.obs["type"] = pd.Series(["1", 1, 2, None], dtype=object, index=query.obs_names)
     assert list(query_cells(query, "z", "type", pd.DataFrame()).truth)[:3] == ["1", "1", "2"]
 

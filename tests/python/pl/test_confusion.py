@@ -51,7 +51,8 @@ def test_labels_that_are_numbers_are_compared_as_text():
     assert ticks(ax.yaxis) == ["2  (1)", "10  (2)"]
     assert ticks(ax.xaxis) == ["2", "10", "unknown"]
     assert ax.get_title() == f"{100 * 2 / 3:.1f} % right"
-    assert ticks(pl.confusion([10, -1, 2], [10, 10, 2], unknown=-1).xaxis) == ["2", "10", "-1"]
+    for unknown in (-1, -1.0):
+        assert ticks(pl.confusion([10, unknown, 2], [10, 10, 2], unknown=unknown).xaxis) == ["2", "10", "-1"]
 
 
 def test_unknown_is_no_true_type():

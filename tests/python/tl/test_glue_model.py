@@ -181,6 +181,10 @@ def test_a_fit_with_labels_writes_what_its_model_predicts(taught, whole):
         model.predict_labels(bare, modality=k, key_added="mine")
         assert (bare.obs["mine_label"].astype(str) == x.obs["glue_label"].astype(str)).all()
         np.testing.assert_allclose(bare.obs["mine_confidence"], x.obs["glue_confidence"], atol=1e-4)
+        there = x.copy()
+        table = model.predict_labels(there, modality=k, key_added="mine")
+        pd.testing.assert_frame_equal(table, model.predict_labels(x.copy(), modality=k))
+        assert (set(there.obsm), "mine" in there.uns) == ({"X_glue"}, False)
     rna = data["rna"].obs[hidden]
     assert (rna["glue_label"].astype(str) == rna["cell_type"].astype(str)).mean() > 0.8
 
@@ -205,6 +209,7 @@ def test_an_embedding_that_is_there_is_used_if_it_is_of_this_modality(model, don
     calls = []
     monkeypatch.setattr(model, "project", lambda adata, modality, **_: calls.append(modality) or adata.obsm["X_glue"])
     model.predict(done["rna"], "rna", "atac")
+    model.predict(done["rna"], "rna", "atac", key_added="elsewhere")
     assert calls == []
     model.predict(done["rna"], "atac", "rna")  # said to be of another modality: cells are projected as such
     model.predict(done["rna"], "rna", "atac", layer="counts")

@@ -139,6 +139,40 @@ def test_a_query_is_projected_first(model, query):
     assert out.shape == (query.n_obs, 120)
 
 
+def test_key_added_names_the_layer_and_the_projection_of_the_fits_key_is_used(model, query):
+    query.obs["donor"] = np.where(np.arange(query.n_obs) % 2, "x", "y")
+    model.project(query, "donor")
+    part = query[:, model.pipeline.features].copy()
+    expected = model.impute(part.copy()).X
+    out = model.impute(part, key_added="mine")
+    np.testing.assert_array_equal(out.X, expected)
+    np.testing.assert_array_equal(part.layers["mine"], expected)
+    assert (set(part.obsm), "mine" in part.uns, "scalex" in part.layers) == ({"X_scalex"}, False, False)
+    np.testing.assert_array_equal(part.obsm["X_scalex"], query.obsm["X_scalex"])
+
+
+def test_a_projection_under_key_added_comes_first(model, query):
+    usual = model.impute(query).X
+    z = model.project(query, statistics="running", key_added="mine").copy()
+    found = model.impute(query, key_added="mine").X
+    np.testing.assert_array_equal(query.obsm["X_mine"], z)
+    assert not np.allclose(found, usual)
+    np.testing.assert_array_equal(model.impute(query).X, usual)
+
+
+def test_embeddings_of_other_models_or_some_cells_are_not_used(model, query):
+    expected = model.impute(query.copy()).X
+    z = model.project(query, statistics="running").copy()
+    some = query.copy()
+    some.obsm["X_scalex"][3:] = np.nan
+    np.testing.assert_array_equal(model.impute(some, key_added="mine").X, expected)
+    assert set(some.obsm) == {"X_scalex"}
+    query.uns["scalex"]["id"] = "of another model"
+    np.testing.assert_array_equal(model.impute(query, key_added="mine").X, expected)
+    np.testing.assert_array_equal(query.obsm["X_scalex"], z)  # a key of its own was given: the other's is kept
+    assert query.uns["mine"]["id"] == model.manifest.id
+
+
 def test_bad_requests_are_refused(model, fitted_adata, refused, monkeypatch):
     with refused("1 others: 'nope'", "features among the 120", "fit with features="):
         model.impute(fitted_adata, features=["nope", model.pipeline.features[0]])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import isthmus as im
 from isthmus.tl._labels import align_labels, nearest_labels
 
 
@@ -102,6 +103,14 @@ def test_labels_meet_their_cells_and_missing_ones_are_missing(labels):
     assert out["c3"] == "b"
 
 
+@pytest.mark.parametrize("labels", [[1.0, np.nan, 2.0], [1, None, 2], pd.Categorical([1.0, None, 2.0]), ["1", "", "2"]])
+def test_labels_that_are_numbers_become_text(labels):
+    out = align_labels(labels, CELLS)
+    assert (out["c1"], out["c3"]) == ("1", "2")
+    assert pd.isna(out["c2"])
+    assert align_labels([0.5, None, 1e-7], CELLS).dropna().tolist() == ["0.5", "1e-07"]
+
+
 def test_labels_that_do_not_fit_are_refused(refused):
     with refused("2 labels", "one label for each of the 3 cells", "a Series named by cell"):
         align_labels(["a", "b"], CELLS)
@@ -121,6 +130,15 @@ def test_transfer_writes_labels_and_confidence(model, query, fitted_adata):
     assert query.obs["scalex_label"].dtype == "category"
     assert query.obs["scalex_confidence"].tolist() == table["confidence"].tolist()
     assert (table["label"] == query.obs["cell_type"].astype(str)).mean() > 0.7
+
+
+def test_numbers_of_clusters_are_transferred_without_a_point(model, query, fitted_adata):
+    number = pd.Series(fitted_adata.obs["cell_type"].cat.codes.to_numpy(), index=fitted_adata.obs_names).astype(float)
+    some = number.where(np.arange(len(number)) > 3)
+    table = model.transfer_labels(query, some)
+    assert set(table["label"]) <= {"0", "1", "2", "3", "unknown"}
+    whole = query.obs["cell_type"].cat.codes.astype(float)
+    assert im.metrics.label_transfer_scores(table["label"], whole).accuracy > 0.7
 
 
 def test_missing_labels_do_not_vote(model, query, fitted_adata):

@@ -57,6 +57,13 @@ def test_missing_labels_do_not_vote(data):
     assert small.obs[["known", "known_share"]].isna().all(axis=None)
 
 
+def test_floats_that_are_whole_numbers_are_labels_without_a_point(data):
+    rna = data["rna"]
+    rna.obs["kind"] = np.where(np.arange(240) % 4 == 0, np.nan, np.arange(240) % 3)
+    small = im.tl.metacells(rna, 24, batch_key="batch", labels_key="kind")
+    assert set(small.obs["kind"].dropna()) == {"0", "1", "2"}
+
+
 @pytest.mark.parametrize(
     "known",
     [np.arange(240) % 3, np.arange(240) % 2 == 0, pd.Categorical(np.arange(240) % 3), np.full(240, "unknown")],

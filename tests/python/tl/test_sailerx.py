@@ -33,6 +33,12 @@ def fit(data, **settings):
         return im.tl.sailerx(data, **{**QUICK, **settings})
 
 
+@pytest.fixture(scope="module")
+def model(whole):
+    """A fitted model; not to be changed."""
+    return fit({k: x.copy() for k, x in whole.items()}, batch_key="batch")
+
+
 def test_the_embedding_is_written_to_both(data):
     before = {k: x.copy() for k, x in data.items()}
     model = fit(data, batch_key="batch")
@@ -172,6 +178,25 @@ def test_imputation_in_its_forms(data, tmp_path, refused):
         model.impute(atac, features=["chr99:1-2"])
 
 
+@pytest.mark.parametrize("settings", [{}, {"top": 12}, {"least": 0.5}], ids=str)
+def test_a_file_has_the_columns_of_obs(model, data, tmp_path, settings):
+    before = data["atac"].obs.copy()
+    model.impute(data["atac"], file=tmp_path / "i.h5ad", **settings).file.close()
+    back = ad.read_h5ad(tmp_path / "i.h5ad").obs
+    pd.testing.assert_frame_equal(back, before, check_names=False)
+    pd.testing.assert_frame_equal(data["atac"].obs, before)
+
+
+def test_key_added_names_the_layer_and_the_embedding_that_is_there_is_used(model, data):
+    atac = data["atac"]
+    z = model.project(atac).copy()
+    atac.obsm["X_sailerx"] = -z  # another one than a new projection would be
+    expected = model.impute(atac.copy())
+    np.testing.assert_array_equal(model.impute(atac, key_added="mine").X, expected.X)
+    np.testing.assert_array_equal(atac.layers["mine"], expected[:, atac.var_names].X)
+    assert (set(atac.obsm), "mine" in atac.uns) == ({"X_sailerx"}, False)
+
+
 def test_what_is_imputed_of_all_cells_is_of_one_depth():
     """Also where batches differ fourfold in depth. (Single peaks keep some trace of depth, see the model's page.)"""
     data = im.data.simulate(
@@ -202,7 +227,7 @@ def test_gene_activity_sums_the_peaks_of_a_gene(data, refused, tmp_path, monkeyp
     own = table[table["source"] == gene]
     expected = chances[:, own["target"]].X @ own["weight"].to_numpy()
     np.testing.assert_allclose(activity[:, gene].X[:, 0], expected, rtol=1e-4)
-    on_disk = model.gene_activity(data["atac"], graph, file=tmp_path / "activity.h5ad")
+    on_disk = model.gene_activity(data["atac"], graph, file=tmp_path / "activity.h5ad", key_added="elsewhere")
     np.testing.assert_array_equal(on_disk.X[:], activity.X)
     monkeypatch.setattr(im.tl._impute, "LARGEST_DENSE", 1000)
     with refused("cells x", "GiB in memory", "name a file"):

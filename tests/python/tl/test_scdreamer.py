@@ -92,6 +92,20 @@ def test_known_batches_are_weighed_by_their_types_and_new_ones_are_not(supervise
     np.testing.assert_allclose(model.predict_labels(query), model.network.classify(z).detach(), atol=1e-6)
 
 
+def test_key_added_names_columns_and_the_embedding_that_is_there_is_used(supervised, query):
+    model, adata, _ = supervised
+    cells = adata.copy()
+    expected = model.predict_labels(cells.copy())
+    pd.testing.assert_frame_equal(model.predict_labels(cells, key_added="mine"), expected)
+    assert cells.obs["mine_label"].tolist() == expected.idxmax(axis=1).tolist()
+    assert (set(cells.obsm), "mine" in cells.uns) == (set(adata.obsm), False)
+    cells.uns["scdreamer"]["id"] = "of another model"
+    with pytest.warns(UserWarning, match="not known"):
+        again = model.predict_labels(cells, key_added="mine")
+    assert not np.allclose(again, expected)
+    assert cells.uns["mine"]["id"] == model.manifest.id
+
+
 def test_the_batches_of_an_embedding_must_still_be_there(supervised, refused):
     model, adata, _ = supervised
     bare = adata.copy()
@@ -128,6 +142,22 @@ def test_known_batches_are_projected_as_they_were_embedded(fitted):
         z = model.project(again, "batch")
     np.testing.assert_allclose(z, model.latent, atol=1e-5)
     assert again.uns["scdreamer"]["projection"]["known_batches"] == list(model.batches.names)
+
+
+def test_batches_that_an_earlier_version_called_1_0_are_known(reference, tmp_path):
+    """Columns of floats had such names, which a model of text has still."""
+    number = reference.obs["batch"].cat.codes + 1.0
+    reference.obs["batch"] = number.astype(str)
+    im.tl.scdreamer(reference, "batch", **{**QUICK, "max_steps": 5}).save(tmp_path / "model")
+    model = im.load(tmp_path / "model")
+    assert model.batches.names == ("1.0", "2.0")
+    for column in (number, number.astype(int).astype(str), number.astype(str)):
+        reference.obs["batch"] = column
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            np.testing.assert_allclose(model.project(reference, "batch"), model.latent, atol=1e-5)
+        np.testing.assert_allclose(model.embed(reference), model.latent, atol=1e-5)
+    assert model.impute(reference, batch="1.0").X.tolist() == model.impute(reference, batch=1.0).X.tolist()
 
 
 def test_what_embedded_a_query_is_said(fitted, query, reference):
