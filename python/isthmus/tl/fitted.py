@@ -141,7 +141,7 @@ class FittedModel(ABC):
         """
         usual = self.settings["key_added"]
         given = key_added or usual
-        for key in (given, usual):
+        for key in dict.fromkeys((given, usual)):  # one look where they are the same
             z = self._embedding_there(query, key, settings)
             if z is not None:
                 return z, key
