@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isthmus.nn.conditional import SLOPE, hidden_layer
+from isthmus.nn.conditional import SLOPE
+from isthmus.nn.dropout import Dropout
 from isthmus.nn.linear import SparseLinear
 from isthmus.nn.sparse import SparseRows
 
@@ -71,7 +72,7 @@ class ModalityDiscriminator(nn.Module):
         super().__init__()
         self.n_batches = n_batches
         widths = [n_latent + n_batches, *[n_hidden] * n_layers]
-        hidden = [hidden_layer(a, b, dropout) for a, b in pairwise(widths)]
+        hidden = [nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(SLOPE), Dropout(dropout)) for a, b in pairwise(widths)]
         self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], n_modalities))
 
     def forward(self, u: Tensor, truth: Tensor, batch: Tensor | None = None) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.nn.conditional import SLOPE, GaussianHead
+from isthmus.nn.dropout import Dropout
 from isthmus.nn.gaussian import Gaussian
 from isthmus.nn.linear import SparseLinear
 from isthmus.nn.sparse import SparseRows
@@ -121,7 +122,7 @@ class RepresentationEncoder(nn.Module):
         widths = [n_inputs, *[n_hidden] * n_layers]
         self.hidden = nn.Sequential(
             *(
-                nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(SLOPE), nn.BatchNorm1d(b), nn.Dropout(dropout))
+                nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(SLOPE), nn.BatchNorm1d(b), Dropout(dropout))
                 for a, b in pairwise(widths)
             )
         )
