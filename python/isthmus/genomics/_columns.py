@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from isthmus._errors import InputError
-from isthmus.data.categories import shorten
+from isthmus.data.categories import shorten, text_of
 
 _SPELLINGS = {
     "chrom": ("chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "#chrom", "contig"),
@@ -47,10 +49,18 @@ def position_columns(table: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def text_of(column: pd.Series, what: str) -> pd.Index:
+def as_text(values: pd.Series | Sequence) -> pd.Categorical:
+    """Names as text; missing ones stay so. Of chromosomes "1" and "2" reading a table makes 1 and 2, or 1.0 and 2.0."""
+    named = pd.Categorical(values)
+    if named.categories.dtype == object and all(isinstance(name, str) for name in named.categories):
+        return named
+    return pd.Categorical(np.array([*map(text_of, named.categories), None], dtype=object)[named.codes])
+
+
+def present_text(column: pd.Series, what: str) -> pd.Index:
     """The values as text; none may be missing."""
     _refuse_missing(column, what)
-    return pd.Index(column.astype(str), dtype=object)
+    return pd.Index(as_text(column), dtype=object)
 
 
 def whole_numbers(column: pd.Series, what: str) -> np.ndarray:

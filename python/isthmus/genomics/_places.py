@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from isthmus._errors import InputError
-from isthmus.genomics._columns import position_columns, strands
+from isthmus.genomics._columns import as_text, position_columns, strands
 from isthmus.genomics.intervals import Intervals
 
 _COLUMNS = ("chrom", "start", "end", "strand")
@@ -129,7 +129,7 @@ def checked(table: pd.DataFrame, features: pd.Index) -> pd.DataFrame:
             "correct these positions, or leave them missing",
         )
     strand = strands(table[column["strand"]]) if "strand" in column else np.full(len(table), ".")
-    code, names = pd.factorize(chrom.astype(object).where(known), sort=True)
+    code, names = pd.factorize(np.where(known, as_text(chrom), None), sort=True)
     places = Places(
         pd.Index(names.astype(str), dtype=object),
         code.astype(np.int64),

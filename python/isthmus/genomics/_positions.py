@@ -12,10 +12,14 @@ import pandas as pd
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_unique
-from isthmus.genomics._columns import find_position_columns, has_positions
+from isthmus.genomics._columns import as_text, find_position_columns, has_positions, position_columns
 from isthmus.genomics._names import without_version
 from isthmus.genomics._readers import kind_of, read_genes
 from isthmus.genomics.intervals import Intervals
+
+# Columns that name a gene, as in R.
+_NAMES = ("gene_name", "symbol", "SYMBOL", "Name", "name", "gene")
+_IDS = ("gene_id", "gene_ids", "ID", "ensembl_gene_id")
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,46 @@ def joined(parts: list[Intervals]) -> Intervals:
         pd.api.types.union_categoricals([part.chrom for part in parts]),
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("start", "end", "strand")),
     )
+
+
+def gene_bodies(genes: pd.DataFrame | Intervals) -> tuple[Intervals, np.ndarray]:
+    """Where genes lie, under the names that people read, and all that each of them is called.
+
+    Parameters
+    ----------
+    genes
+        Intervals; or a data frame with positions, and names in a column (such as ``gene_name``) or as its index. Rows
+        without a position are left out, and those without any name; a gene without a name is called by its id.
+
+    Returns
+    -------
+    tuple
+        (genes,) intervals, and (genes, ways) text: its name and, where there are any, its id and its row's name.
+
+    Raises
+    ------
+    InputError
+        If a data frame has no names, or no positions.
+    """
+    if isinstance(genes, Intervals):
+        return genes, genes.names.to_numpy(dtype=object)[:, None]
+    column = position_columns(genes)
+    genes = genes[genes[[column[part] for part in ("chrom", "start", "end")]].notna().all(axis=1)]
+    ways = [genes[next(name for name in own if name in genes)] for own in (_NAMES, _IDS) if {*own} & {*genes.columns}]
+    if pd.api.types.is_string_dtype(genes.index):  # else rows are only counted
+        ways.insert(len(ways) if {*_NAMES} & {*genes.columns} else 0, genes.index.to_series())
+    if not ways:
+        raise InputError(
+            "genes with names, in a column gene_name, symbol or gene_id, or as the index of their table",
+            f"the columns {shorten([str(name) for name in genes.columns])}",
+            "rename the column that holds the names to gene_name",
+        )
+    called = np.stack([np.asarray(as_text(way).astype(object)) for way in ways], axis=1)
+    called[pd.isna(called)] = ""
+    rows = np.flatnonzero((called != "").any(axis=1))
+    called, genes = called[rows], genes.iloc[rows]
+    shown = called[np.arange(len(called)), (called != "").argmax(axis=1)]
+    return Intervals.from_frame(genes, names=pd.Index(shown, dtype=object)), called
 
 
 def _named_rows(genes: pd.DataFrame, column: str) -> Intervals:

@@ -13,7 +13,7 @@ from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
 from isthmus.genomics._arrays import read_only
-from isthmus.genomics._columns import position_columns, strands, text_of, whole_numbers
+from isthmus.genomics._columns import as_text, position_columns, present_text, strands, whole_numbers
 from isthmus.genomics._names import split_names
 from isthmus.genomics._readers import kind_of, read_bed, read_genes
 
@@ -27,7 +27,7 @@ class Intervals:
     names
         (intervals,) names; a name may stand more than once (see :meth:`one_per_name`).
     chrom
-        (intervals,) categorical, names of the chromosomes.
+        (intervals,) categorical, names of the chromosomes, as text.
     start, end
         (intervals,) int64 base pairs, ``0 <= start < end``; read-only.
     strand
@@ -48,7 +48,7 @@ class Intervals:
     def __post_init__(self) -> None:
         set_part = object.__setattr__  # the record is frozen for everyone else
         set_part(self, "names", pd.Index(self.names, dtype=object))
-        set_part(self, "chrom", pd.Categorical(self.chrom))
+        set_part(self, "chrom", as_text(self.chrom))
         set_part(self, "start", read_only(np.asarray(self.start, dtype=np.int64)))
         set_part(self, "end", read_only(np.asarray(self.end, dtype=np.int64)))
         set_part(self, "strand", read_only(np.asarray(self.strand, dtype="<U1")))
@@ -108,7 +108,7 @@ class Intervals:
         column = position_columns(table)
         start = whole_numbers(table[column["start"]], "start") - int(one_based)
         end = whole_numbers(table[column["end"]], "end")
-        chrom = text_of(table[column["chrom"]], "chromosome")
+        chrom = present_text(table[column["chrom"]], "chromosome")
         strand = strands(table[column["strand"]]) if "strand" in column else np.full(len(table), ".")
         return cls(_names_of(table, names, chrom, start, end), pd.Categorical(chrom), start, end, strand)
 

@@ -15,6 +15,7 @@ from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
+from isthmus.genomics._columns import as_text
 from isthmus.genomics._links_null import (
     Links,
     NullBlock,
@@ -156,7 +157,7 @@ def write_bedpe(table: pd.DataFrame, path: str | os.PathLike) -> None:
     InputError
         If a column is absent.
     """
-    check_columns(table, COLUMNS)
+    table = checked_links(table)
     peak, gene = table["peak_start"].notna() & table["chrom"].notna(), table["tss"].notna() & table["chrom"].notna()
     chrom = table["chrom"].astype(object)
     out = {
@@ -174,6 +175,12 @@ def write_bedpe(table: pd.DataFrame, path: str | os.PathLike) -> None:
     }
     with atomic_path(path) as temporary:
         pd.DataFrame(out).to_csv(temporary, sep="\t", index=False, float_format="%.6g", na_rep=".")
+
+
+def checked_links(table: pd.DataFrame) -> pd.DataFrame:
+    """The table that :func:`link_table` made, with names as text again where it was written and read in between."""
+    check_columns(table, COLUMNS)
+    return table.assign(**{name: as_text(table[name]).astype(object) for name in ("peak", "gene", "chrom")})
 
 
 def check_columns(table: pd.DataFrame, columns: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import pandas as pd
 
 from isthmus._errors import InputError
 from isthmus._optional import require
-from isthmus.data.categories import shorten
+from isthmus.data.categories import shorten, text_of
 from isthmus.data.door import check_number
-from isthmus.genomics._names import split_names
+from isthmus.genomics._names import split_names, without_version
+from isthmus.genomics._positions import gene_bodies
 from isthmus.genomics.builds import chrom_in_style, in_style
 from isthmus.genomics.intervals import Intervals
-from isthmus.genomics.links import COLUMNS, check_columns
+from isthmus.genomics.links import checked_links
 from isthmus.pl._axes import GREY, INK, new_axes
 
 if TYPE_CHECKING:
@@ -51,8 +53,10 @@ def links(
     region
         The stretch, such as ``"chr1:1,000,000-1,500,000"``, with ``chr`` or without; by default that of ``gene``.
     genes
-        Where genes lie, so that whole bodies are drawn: intervals, or the ``positions`` of a guidance graph (features
-        without strand are taken for peaks and left out). By default a short arrow marks each transcription start.
+        Where genes lie, so that whole bodies are drawn: intervals, a data frame with names in a column (such as
+        ``gene_name``) or as its index, or the ``positions`` of a guidance graph (features without strand are taken for
+        peaks and left out). A gene that the links call by its id has its name here, where there is one. By default a
+        short arrow marks each transcription start.
     fdr
         Links with a q-value below are significant.
     ax
@@ -69,11 +73,11 @@ def links(
     ------
     InputError
         If neither gene nor region is given, the gene is unknown, there is no link with known positions in the region,
-        or a column is absent.
+        a column is absent, or ``genes`` have no names.
     EnvironmentProblem
         If matplotlib is missing.
     """
-    check_columns(table, COLUMNS)
+    table, gene = checked_links(table), gene if gene is None else text_of(gene)
     check_number(fdr, "fdr", 0, 1)
     chrom, start, end = _stretch(table, gene, region)
     shown = _within(table, chrom, start, end)
@@ -84,7 +88,7 @@ def links(
             "none",
             "widen the region, or name another gene",
         )
-    bodies = _in_lanes(_bodies(shown, genes, chrom, start, end), gene, (start, end))
+    bodies = _in_lanes(_bodies(shown, genes, gene, chrom, (start, end)), (start, end))
     lanes = int(bodies["lane"].max()) + 1 if len(bodies) else 0
     ax = new_axes(ax, (8.0, 3.1 + 0.26 * lanes))
     strong = arcs["qvalue"].to_numpy() < fdr
@@ -102,7 +106,7 @@ def _stretch(table: pd.DataFrame, gene: str | None, region: str | None) -> tuple
     if region is not None:
         chrom, start, end, _ = split_names(pd.Index([region], dtype=object))
         # As for an annotation: the region may be written in another style than the links.
-        called = chrom_in_style(str(chrom[0]), table["chrom"].dropna().astype(str).unique())
+        called = chrom_in_style(str(chrom[0]), table["chrom"].dropna().unique())
         return called, int(start[0]), int(end[0])
     if gene is None:
         raise InputError("a gene or a region", "neither", "give gene='MS4A1' or region='chr1:1000000-1500000'")
@@ -165,24 +169,36 @@ def _peaks(ax: Axes, rows: pd.DataFrame, linked: set[str], top: float, span: tup
         ax.bar(left, 0.055 * top, width[chosen], bottom=-0.085 * top, align="edge", color=color, linewidth=0)
 
 
-def _bodies(rows: pd.DataFrame, genes: Any, chrom: str, start: int, end: int) -> pd.DataFrame:
-    """Genes of the stretch: name, start, end (equal where only the start of transcription is known), strand."""
+def _bodies(
+    rows: pd.DataFrame, genes: Any, chosen: str | None, chrom: str, span: tuple[int, int]
+) -> pd.DataFrame:  # fmt: skip
+    """Genes of the stretch: name, start, end (equal where only the start of transcription is known), strand, ``mine``.
+
+    ``mine`` is true of the chosen gene, whether the links call it by its name or its id.
+    """
     if genes is None:
         ends = rows.drop_duplicates("gene")
         first = ends["tss"].to_numpy(dtype=float)
         found = {"name": ends["gene"], "start": first, "end": first, "strand": ends["strand"]}
-        return pd.DataFrame(found).reset_index(drop=True)
-    if isinstance(genes, pd.DataFrame):
-        genes = genes[genes.notna().all(axis=1)]
-        genes = Intervals.from_frame(genes, names=genes.index)
+        return pd.DataFrame({**found, "mine": ends["gene"] == chosen}).reset_index(drop=True)
+    genes, called = gene_bodies(genes)
+    start, end = span
     # The fit calls chromosomes of genes and peaks alike; the annotation may still call them otherwise.
     genes = in_style(genes, Intervals([chrom], [chrom], [start], [end], ["."]))
     here = (np.asarray(genes.chrom.astype(str)) == chrom) & (genes.start < end) & (genes.end > start) & genes.stranded
-    part = genes.take(here)
-    return pd.DataFrame({"name": part.names, "start": part.start, "end": part.end, "strand": part.strand})
+    part, called = genes.take(here), called[here]
+    mine = np.zeros(len(part), dtype=bool)
+    if chosen is not None:
+        mine = (_comparable(called.ravel()) == _comparable([chosen])[0]).reshape(called.shape).any(axis=1)
+    return pd.DataFrame({"name": part.names, "start": part.start, "end": part.end, "strand": part.strand, "mine": mine})
 
 
-def _in_lanes(bodies: pd.DataFrame, chosen: str | None, span: tuple[int, int]) -> pd.DataFrame:
+def _comparable(names: Sequence[str]) -> np.ndarray:
+    """Names of genes, ids without their version."""
+    return without_version(pd.Index(names, dtype=object)).to_numpy()
+
+
+def _in_lanes(bodies: pd.DataFrame, span: tuple[int, int]) -> pd.DataFrame:
     """What is drawn of each gene: ``left``, ``right``, where its name stands (``side``), and its ``lane`` from the top.
 
     The chosen gene comes first, those that fill the stretch last; no two genes of a lane or their names meet.
@@ -199,7 +215,7 @@ def _in_lanes(bodies: pd.DataFrame, chosen: str | None, span: tuple[int, int]) -
     side = np.select([right + letters <= span[1], left - letters >= span[0]], ["right", "left"], "inside")
     from_, to = np.where(side == "left", left - letters, left), np.where(side == "right", right + letters, right)
     lane, lanes = np.zeros(len(bodies), dtype=np.int64), []
-    for row in np.lexsort((left, side == "inside", bodies["name"].to_numpy() != chosen)):
+    for row in np.lexsort((left, side == "inside", ~bodies["mine"].to_numpy())):
         free = (all(to[row] < a or from_[row] > b for a, b in taken) for taken in lanes)
         lane[row] = next((i for i, fits in enumerate(free) if fits), len(lanes))
         if lane[row] == len(lanes):
@@ -212,7 +228,7 @@ def _genes(ax: Axes, bodies: pd.DataFrame, chosen: str | None, top: float, span:
     """Draw each gene as an arrow along its strand, with its name."""
     gap = 0.008 * (span[1] - span[0])
     for gene in bodies.itertuples():
-        strong = chosen is None or gene.name == chosen
+        strong = chosen is None or gene.mine
         y = -(0.16 + _LANE * (gene.lane + 0.4)) * top
         tail, tip = (gene.right, gene.left) if gene.strand == "-" else (gene.left, gene.right)
         arrow = {"arrowstyle": "-|>,head_width=0.2,head_length=0.4", "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0}
@@ -223,7 +239,7 @@ def _genes(ax: Axes, bodies: pd.DataFrame, chosen: str | None, top: float, span:
             "inside": ((gene.left + gene.right) / 2, "center"),
         }[gene.side]
         text = ax.text(x, y, str(gene.name), ha=align, va="center_baseline", fontsize=8.5, style="italic")
-        text.set(color=INK if strong else "#7b838a", weight="bold" if gene.name == chosen else "normal")
+        text.set(color=INK if strong else "#7b838a", weight="bold" if gene.mine else "normal")
         if gene.side == "inside":
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5})
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -14,7 +13,6 @@ import torch
 from anndata import AnnData
 
 from isthmus._errors import InputError
-from isthmus._files import atomic_path
 from isthmus.data import Categories, Coverage, Study, from_anndata
 from isthmus.data.door import check_number
 from isthmus.data.study import layer_or_usual
@@ -137,8 +135,8 @@ class Sailerx(FittedModel):
         top
             How many peaks to keep of each cell, its most accessible ones; the result is sparse.
         file
-            ``.h5ad`` file to write instead of keeping the result in memory; it is returned opened in backed mode.
-            Block by block where the result is dense.
+            ``.h5ad`` file to write block by block instead of keeping the result in memory; it is returned opened
+            in backed mode.
         key_added
             ``layers["<key_added>"]`` is set when every peak of ``adata`` was imputed and no file is named; None = as in
             the fit. An embedding under this key is used before that under the key of the fit.
@@ -162,12 +160,7 @@ class Sailerx(FittedModel):
             check_number(top, "top", 1, whole=True)
         blocks = self._decoded(adata, columns, batch, depth, key_added, settings)
         names = self.peaks.names[columns]
-        if top is None:
-            out = collect(blocks, adata, names, least, file)
-        else:
-            strongest = (_strongest(block, int(top), least) for block in blocks)
-            out = AnnData(sp.vstack(list(strongest), format="csr"), obs=adata.obs.copy(), var=pd.DataFrame(index=names))
-            out = out if file is None else _written(out, file)
+        out = collect(blocks, adata, names, least, file, None if top is None else int(top))
         if file is None and adata.var_names.isin(out.var_names).all():
             adata.layers[key_added or self.settings["key_added"]] = out[:, adata.var_names].X
         return out
@@ -263,23 +256,3 @@ class Sailerx(FittedModel):
         cells = f"{len(self.cells)} cells" + (f", {without} of them without RNA" if without else "")
         where = f"{len(self.peaks.sizes)} chromosomes" if len(self.peaks.sizes) > 1 else "one group"
         return f"Sailerx({cells}, {len(self.peaks.names)} peaks in {where}, {self.latent.shape[1]} latent dimensions)"
-
-
-def _strongest(block: np.ndarray, top: int, least: float) -> sp.csr_matrix:
-    """The ``top`` largest values of each row, those below ``least`` left out too."""
-    n = block.shape[1]
-    if top >= n:
-        return sp.csr_matrix(np.where(block >= least, block, 0.0))
-    columns = np.sort(np.argpartition(block, n - top, axis=1)[:, n - top :], axis=1)
-    values = np.take_along_axis(block, columns, axis=1)
-    indptr = np.arange(0, columns.size + 1, top)
-    out = sp.csr_matrix((np.where(values >= least, values, 0.0).ravel(), columns.ravel(), indptr), shape=block.shape)
-    out.eliminate_zeros()
-    return out
-
-
-def _written(out: AnnData, file: str | Path) -> AnnData:
-    """The sparse result, from its file."""
-    with atomic_path(file) as temporary:
-        out.write_h5ad(temporary)
-    return ad.read_h5ad(file, backed="r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -120,10 +121,24 @@ class Scdreamer(SingleModality, Classifying):
         code, known, new = self._codes(study, named=batch_key is not None)
         prepared = self.pipeline.apply(study, np.where(code < len(self.batches), code, -1), min_coverage)
         z = encode(self.network, prepared, code)
-        named = {} if batch_key is None else {"batch_key": batch_key}
+        named = {}
+        if batch_key is not None:
+            named = {"batch_key": batch_key, "batch_digest": digest(study.batches, study.batch)}
         return self._write_projection(
             query, z, prepared.coverage, key_added, known_batches=known, new_batches=new, **named
         )
+
+    def _embedding_there(self, query: AnnData, key: str, settings: dict[str, Any]) -> np.ndarray | None:
+        """As of any model; also one for which this ``batch_key`` was given, if the cells' batches are those of then."""
+        name = settings.get("batch_key")
+        if name in query.obs and self._wrote(query, key):
+            record = query.uns[key]
+            how = record.get("projection", {**self.settings, **record})
+            batches = Categories.of(query.obs[name])
+            now = {"batch_key": name, "batch_digest": digest(batches, batches.find(query.obs[name]))}
+            if now == {part: how.get(part) for part in now}:
+                settings = {**settings, "batch_key": None}
+        return super()._embedding_there(query, key, settings)
 
     def _codes(self, study: Study, named: bool) -> tuple[np.ndarray, list[str], list[str]]:
         """(cells,) codes of the reference's batches, unknown ones last; the names of known and of new batches."""
@@ -224,3 +239,9 @@ def encode(network: SCDREAMER, prepared: Prepared, batch: np.ndarray) -> np.ndar
             for part in SparseLoader(prepared.x, batch, batch_size=CELLS_AT_ONCE).epoch()
         ]
     return np.concatenate(parts)
+
+
+def digest(batches: Categories, batch: np.ndarray) -> str:
+    """What tells whether cells are in the batches that they were embedded in; of (cells,) codes into ``batches``."""
+    names = np.array(batches.names, dtype=object)[batch]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]

@@ -19,7 +19,7 @@ from isthmus.data.study import warn_single_batch
 from isthmus.nn.counts import LIKELIHOODS
 from isthmus.tl._cell_types import known_labels, label_categories, label_codes
 from isthmus.tl._classifier import batch_odds, classify, refit
-from isthmus.tl._scdreamer import Scdreamer, encode, make_network
+from isthmus.tl._scdreamer import Scdreamer, digest, encode, make_network
 from isthmus.tl._settings import SingleSettings
 from isthmus.tl._training import run_training
 from isthmus.tl.fitted import new_manifest
@@ -191,7 +191,7 @@ def scdreamer(
     check_enough_cells(study.n_cells, settings.batch_size)
     warn_single_batch(study.batches, batch_key)
     model = fit(study, labels, code, settings, progress=progress, checkpoint=checkpoint)
-    model.write_embedding(adata, model.latent.copy(), key_added)
+    model.write_embedding(adata, model.latent.copy(), key_added, batch_digest=digest(study.batches, study.batch))
     if labels is not None:
         model.predict_labels(adata)
     return model

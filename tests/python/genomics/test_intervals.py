@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from isthmus.genomics import Intervals
+from isthmus.genomics import Intervals, overlap_join
 
 STYLES = {
     "chr1:100-200": ("chr1", 100, 200, "."),
@@ -162,3 +162,19 @@ def test_intervals_cannot_be_changed_in_place(random_intervals):
     some = random_intervals(3)
     with pytest.raises(ValueError, match="read-only"):
         some.start[0] = 5
+
+
+@pytest.mark.parametrize("kind", [int, float, object, "string", "category", "mixed"])
+def test_chromosomes_are_text_whatever_a_table_was_read_as(kind):
+    plain = pd.DataFrame({"chrom": ["1", "10", "2"], "start": [5, 6, 7], "end": [15, 16, 17]}, index=["a", "b", "c"])
+    chrom = pd.Series([1, "10", 2], dtype=object) if kind == "mixed" else pd.Series([1, 10, 2]).astype(kind)
+    for found in (
+        Intervals.from_frame(plain.assign(chrom=chrom.to_numpy() if kind == "mixed" else chrom.array)),
+        Intervals(plain.index, chrom, plain["start"], plain["end"], [".", ".", "."]),
+    ):
+        assert rows(found) == [("1", 5, 15, "."), ("10", 6, 16, "."), ("2", 7, 17, ".")]
+        assert found.chrom.categories.tolist() == ["1", "10", "2"]
+        pairs = overlap_join(found, Intervals.from_names(["1:0-100", "2:0-100", "1.0:0-100"]))
+        assert list(zip(pairs.first, pairs.second, strict=True)) == [(0, 0), (2, 1)]
+    unnamed = Intervals.from_frame(plain.assign(chrom=chrom.array).reset_index(drop=True))
+    assert unnamed.names.tolist() == ["1:5-15", "10:6-16", "2:7-17"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import gzip
 
 import numpy as np
@@ -308,6 +309,23 @@ def test_bedpe_tells_what_the_table_tells(linked_graph, rng, tmp_path, name):
         assert line[3:6] == gene
         assert line[6:10] == [f"{row.gene}|{row.peak}", f"{row.score:.6g}", ".", row.strand]
     assert lines[-1][:6] == [".", "-1", "-1"] * 2
+
+
+def test_bedpe_of_links_that_were_written_and_read_is_the_same(linked_graph, rng, tmp_path):
+    graph = linked_graph()
+    places = graph.positions.assign(chrom=graph.positions["chrom"].astype(str).str.removeprefix("chr"))
+    graph = dataclasses.replace(graph, positions=places)
+    hic = pd.DataFrame({"source": [graph.features[0], "nowhere"], "target": ["p9", "elsewhere"]})
+    graph = graph.merge(GuidanceGraph.from_frame(hic))
+    table = link_table(graph, embed(rng, graph), null="shuffled", n_null=1000)
+    for some, kind in ((table, float), (table[table["chrom"].notna()], int)):
+        some.to_csv(tmp_path / "links.csv", index=False)
+        back = pd.read_csv(tmp_path / "links.csv")
+        assert back["chrom"].dtype == kind
+        write_bedpe(some, tmp_path / "a.bedpe")
+        write_bedpe(back, tmp_path / "b.bedpe")
+        assert (tmp_path / "a.bedpe").read_text() == (tmp_path / "b.bedpe").read_text()
+        assert back["chrom"].dtype == kind  # the user's table is as it was
 
 
 def test_bad_input_is_refused(refused, linked_graph, rng, tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,3 +139,31 @@ def test_bad_positions_are_refused(refused, graph):
     with refused("none called 'graph.weight'", "guidance graph", "state()", kind=ModelFileError):
         names, arrays = graph.state()
         GuidanceGraph.from_state(names, {name: x for name, x in arrays.items() if name != "graph.weight"})
+
+
+@pytest.mark.parametrize("kind", [int, float, object])
+def test_chromosomes_that_were_read_as_numbers_are_those_of_the_peaks(kind):
+    plain = GENES.assign(chrom=["1", "1", "2"])
+    read = GENES.assign(chrom=pd.array([1, 1, 2]).astype(kind))
+    asked = {"region": "gene_body", "extend": 10_000}
+    graph, same = (guidance_graph(genes, [name[3:] for name in PEAKS], **asked) for genes in (plain, read))
+    pd.testing.assert_frame_equal(same.positions, graph.positions)
+    assert by_pair(same) == pytest.approx(by_pair(graph), nan_ok=True)
+    missing = plain.assign(chrom=[1, None, 2]).astype({"chrom": float if kind is int else kind})
+    own = guidance_graph(
+        missing, [name[3:] for name in PEAKS], genes=plain.rename_axis("gene_name").reset_index(), **asked
+    )
+    assert by_pair(own) == pytest.approx(by_pair(graph), nan_ok=True)
+
+
+def test_positions_of_a_graph_that_were_read_as_numbers_are_text(graph):
+    places = graph.positions.assign(chrom=graph.positions["chrom"].astype(str).str[3:])
+    expected = replace(graph, positions=places).positions
+    some = places.assign(chrom=places["chrom"].astype(int))
+    mixed = places.assign(chrom=[*places["chrom"].astype(int)[:3], *places["chrom"][3:]])
+    for form in (some, some.astype({"chrom": float}), mixed):
+        pd.testing.assert_frame_equal(replace(graph, positions=form).positions, expected)
+    lacking = some["chrom"].astype(float).where(np.arange(len(some)) > 0)
+    assert replace(graph, positions=places.assign(chrom=lacking)).positions["chrom"].tolist()[1:] == [
+        *places["chrom"][1:]
+    ]

@@ -132,6 +132,74 @@ def test_a_chromosome_that_the_links_have_is_taken_as_it_is_written(table):
     assert len(arcs(pl.links(both, region="chr1:0-100000"))) == 5
 
 
+BODIES = {
+    "chrom": ["1", "1", "1", None], "start": [50_000, 75_000, 20_000, 5], "end": [52_000, 80_001, 99_000, 9],
+    "strand": ["+", "-", "+", None],
+}  # fmt: skip
+
+
+def bold(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts if text.get_text() and text.get_weight() == "bold"]
+
+
+@pytest.mark.parametrize("version", ["", ".7"])
+def test_a_gene_that_the_links_call_by_id_has_its_name(table, version):
+    ids = {"A": "ENSG01", "B": "ENSG02", "C": "ENSG03"}
+    linked = table.assign(gene=table["gene"].map(ids) + version)
+    genes = pd.DataFrame(
+        {**BODIES, "gene_name": ["MS4A1", "CD3", None, "x"], "gene_id": ["ENSG01.4", "ENSG02", "ENSG9", "y"]}
+    )
+    for form in (
+        genes,
+        genes.set_index("gene_id"),
+        genes.rename(columns={"gene_name": "symbol", "gene_id": "gene_ids"}),
+    ):
+        ax = pl.links(linked, gene="ENSG01" + version, genes=form)
+        assert sorted(names(ax)) == ["CD3", "ENSG9", "MS4A1"]
+        assert bold(ax) == ["MS4A1"]
+        assert ax.get_title() == "ENSG01" + version
+        assert bold(pl.links(linked, region="1:0-100000", genes=form)) == []
+    by_name = table.assign(gene=table["gene"].replace({"A": "MS4A1"}))
+    assert bold(pl.links(by_name, gene="MS4A1", genes=genes)) == ["MS4A1"]
+
+
+@pytest.mark.parametrize("column", ["gene_name", "name", "gene_id", "gene"])
+def test_rows_that_are_only_counted_are_called_by_their_column(table, column, refused):
+    genes = pd.DataFrame({**BODIES, column: ["A", "B", "D", "x"]})
+    for form in (genes, genes.iloc[::-1], genes.set_index(np.array([4, 5, 6, 9]))):
+        ax = pl.links(table, gene="A", genes=form)
+        assert sorted(names(ax)) == ["A", "B", "D"]
+        assert bold(ax) == ["A"]
+    with refused("columns 'chrom', 'start'", "genes with names", "gene_name"):
+        pl.links(table, gene="A", genes=genes.drop(columns=column))
+    assert bold(pl.links(table, gene="A", genes=genes.set_index(column))) == ["A"]
+    nameless = genes.assign(**{column: ["A", "", None, "x"]})
+    assert names(pl.links(table, gene="A", genes=nameless)) == ["A"]
+    assert names(pl.links(table, gene="A", genes=genes.iloc[:0])) == []
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_links_that_were_written_and_read_are_drawn_the_same(table, tmp_path, missing):
+    """Chromosomes 1 and 2 come back as numbers, those of links without a position as none."""
+    plain = table.assign(
+        chrom=table["chrom"].cat.rename_categories({"chr1": "1", "chr2": "2"}),
+        gene=table["gene"].map({"A": "7157", "B": "672", "C": "675"}),
+    )
+    plain = plain if missing else plain[plain["chrom"].notna()]
+    plain.to_csv(tmp_path / "links.csv", index=False)
+    back = pd.read_csv(tmp_path / "links.csv")
+    assert back["chrom"].dtype == (float if missing else int)
+    genes = pd.DataFrame({**BODIES, "gene_id": [7157, 672, 9, 8]}).assign(chrom=[1, 1, 1, None])
+    for where in ({"gene": "7157"}, {"region": "chr1:0-100000"}, {"region": "1:0-100000"}, {"gene": 7157}):
+        drawn = pl.links(back, **where, genes=genes)
+        expected = pl.links(plain, **{**where, **({"gene": "7157"} if "gene" in where else {})}, genes=genes)
+        for one, other in zip(arcs(drawn), arcs(expected), strict=True):
+            np.testing.assert_allclose(one, other)
+        assert (names(drawn), bold(drawn)) == (names(expected), bold(expected))
+        assert sorted(names(drawn)) == ["672", "7157", "9"]
+        assert drawn.get_xlabel() == "1 (Mb)"
+
+
 def test_an_annotation_without_genes_there_draws_none(table):
     genes = Intervals(["far"], ["2"], [50_000], [52_000], ["+"])
     for form in (genes, genes.take(np.array([False]))):

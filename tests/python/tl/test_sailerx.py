@@ -9,6 +9,7 @@ import pytest
 
 import isthmus as im
 from isthmus.data import from_anndata
+from isthmus.data._simulate_write import RowWriter
 from isthmus.tl._sailerx_fit import LEAST_PEAKS, Peaks, chromosomes_of, teacher
 
 QUICK = {
@@ -185,6 +186,33 @@ def test_a_file_has_the_columns_of_obs(model, data, tmp_path, settings):
     back = ad.read_h5ad(tmp_path / "i.h5ad").obs
     pd.testing.assert_frame_equal(back, before, check_names=False)
     pd.testing.assert_frame_equal(data["atac"].obs, before)
+
+
+@pytest.mark.parametrize("settings", [{"top": 12}, {"top": 12, "least": 0.3}, {"top": 10**6}, {"least": 0.5}], ids=str)
+def test_a_sparse_file_is_written_as_it_is_decoded(model, data, tmp_path, monkeypatch, settings):
+    """Bit for bit what memory holds, and no block waits for the next."""
+    monkeypatch.setattr("isthmus.tl._sailerx.DECODED_AT_ONCE", 32)
+    expected = model.impute(data["atac"], **settings).X
+    steps, decode, append = [], type(model)._decode, RowWriter.append
+    monkeypatch.setattr(type(model), "_decode", lambda *a: (steps.append("d") or x for x in decode(*a)))
+    monkeypatch.setattr(RowWriter, "append", lambda *a: steps.append("w") or append(*a))
+    filed = model.impute(data["atac"], file=tmp_path / "i.h5ad", **settings)
+    found = filed.X[:]
+    assert steps == ["d", "w"] * 7
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+
+
+def test_a_sparse_file_that_was_not_finished_does_not_appear(model, data, tmp_path, monkeypatch):
+    def broken(*args):
+        yield np.zeros((10, 500), np.float32)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(model), "_decode", broken)
+    with pytest.raises(KeyboardInterrupt):
+        model.impute(data["atac"], top=3, file=tmp_path / "i.h5ad")
+    assert not list(tmp_path.iterdir())
 
 
 def test_key_added_names_the_layer_and_the_embedding_that_is_there_is_used(model, data):

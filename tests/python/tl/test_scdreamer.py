@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,6 +105,59 @@ def test_key_added_names_columns_and_the_embedding_that_is_there_is_used(supervi
         again = model.predict_labels(cells, key_added="mine")
     assert not np.allclose(again, expected)
     assert cells.uns["mine"]["id"] == model.manifest.id
+
+
+@pytest.fixture
+def projections(monkeypatch):
+    """What was projected, by its number of cells."""
+    seen, project = [], im.tl.Scdreamer.project
+    monkeypatch.setattr(
+        im.tl.Scdreamer,
+        "project",
+        lambda self, query, *a, **k: seen.append(query.n_obs) or project(self, query, *a, **k),
+    )
+    return seen
+
+
+def test_an_embedding_made_with_the_same_batches_is_used(supervised, query, projections, tmp_path):
+    model, adata, _ = supervised
+    cells = adata.copy()
+    expected = model.predict_labels(cells)
+    pd.testing.assert_frame_equal(model.predict_labels(cells, batch_key="batch"), expected)  # as the fit had them
+    assert projections == []
+    query.obs["batch"] = np.where(np.arange(query.n_obs) % 3, "batch1", "new")
+    query.obs["donor"] = query.obs["batch"]
+    with pytest.warns(UserWarning, match="'new'"):
+        expected = model.predict_labels(query, batch_key="batch")
+    query.write_h5ad(tmp_path / "query.h5ad")
+    for again in (query.copy(), query[::-1][::-1].copy(), ad.read_h5ad(tmp_path / "query.h5ad")):
+        pd.testing.assert_frame_equal(model.predict_labels(again, batch_key="batch"), expected)
+    assert projections == [query.n_obs]
+    with pytest.warns(UserWarning, match="'new'"):
+        model.predict_labels(query, batch_key="donor")  # of another column nothing is known
+    assert len(projections) == 2
+
+
+def test_an_embedding_made_with_other_batches_is_not_used(supervised, query, projections):
+    model, adata, _ = supervised
+    query.obs["batch"] = np.where(np.arange(query.n_obs) % 3, "batch1", "batch2")
+    model.predict_labels(query, batch_key="batch")
+    moved = query.copy()
+    moved.obs["batch"] = np.where(np.arange(query.n_obs) % 3, "batch2", "batch1")  # the same names, other cells
+    expected = query.copy()
+    expected.obs["batch"] = moved.obs["batch"]
+    del expected.uns["scdreamer"]
+    expected = model.predict_labels(expected, batch_key="batch")
+    pd.testing.assert_frame_equal(model.predict_labels(moved, batch_key="batch"), expected)
+    some = query[::2].copy()
+    model.predict_labels(some, batch_key="batch", min_coverage=0.5)
+    other = adata.copy()
+    other.obs["batch"] = other.obs["batch"].to_numpy()[::-1]
+    model.predict_labels(other, batch_key="batch")
+    assert projections == [query.n_obs] * 3 + [some.n_obs, adata.n_obs]
+    del query.uns["scdreamer"]["projection"]["batch_digest"]  # as earlier versions wrote it
+    model.predict_labels(query, batch_key="batch")
+    assert projections[-1] == query.n_obs
 
 
 def test_the_batches_of_an_embedding_must_still_be_there(supervised, refused):
