@@ -8,6 +8,7 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 from packaging.version import Version
 
 import isthmus
@@ -38,9 +39,15 @@ def test_r_package_ships_all_that_pip_needs():
         assert (ROOT / "inst" / part).exists()
 
 
-def test_import_loads_no_heavy_library():
-    heavy = "torch", "scanpy", "anndata", "rpy2", "matplotlib"
-    code = f"import sys, isthmus; print([m for m in {heavy!r} if m in sys.modules])"
+TRAINING = "lightning_fabric", "torch._dynamo", "torch_geometric", "numba"
+
+
+@pytest.mark.parametrize(
+    ("used", "not_needed"),
+    [("isthmus", ("torch", "scanpy", "anndata", "rpy2", "matplotlib")), ("isthmus.load, isthmus.tl.glue", TRAINING)],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(used, not_needed):
+    code = f"import sys, isthmus; {used}; print([m for m in {not_needed!r} if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
 

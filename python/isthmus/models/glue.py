@@ -50,8 +50,8 @@ class GlueLosses(Losses):
     kl: dict[str, Tensor]  # of u from N(0, I), mean over cells, over the number of features
     graph: Tensor  # -ln p(edges | V), mean of the means over edges and over negative pairs
     graph_kl: Tensor  # of V from N(0, I), mean over nodes, over the number of nodes
-    discriminator: Tensor | None  # cross-entropy of the modality discriminator, weighted by cell; None = it sits out
-    judge: Callable[[], Tensor] | None  # the same anew, after the discriminator's step
+    discriminator: Tensor  # cross-entropy of the modality discriminator, weighted by cell
+    judge: Callable[[], Tensor]  # the same anew, after the discriminator's step
     labels: Tensor  # cross-entropy of the cell-type classifier over the labelled cells
     joint_cross: Tensor  # the three terms of paired cells, see Weights
     real_cross: Tensor
@@ -61,7 +61,7 @@ class GlueLosses(Losses):
         """All terms by name; those of each modality with its name behind."""
         out: dict[str, Tensor] = {}
         for name, value in super().terms().items():
-            if name == "judge" or value is None:
+            if name == "judge":
                 continue
             out |= {f"{name}_{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
         return out
@@ -147,22 +147,17 @@ class GLUE(Model):
         by_modality = dict(zip(self.modalities, v.split(self.n_features), strict=True))
         none = v.new_zeros(())
         joint, real, cosine = self._paired(batch, u, by_modality) if batch.present else (none, none, none)
-        judge = self._judge(batch, q) if self._plays else None
+        judge = self._judge(batch, q)
         return GlueLosses(
             reconstruction={k: self._nll(k, part, u[k], by_modality).mean() for k, part in batch.parts.items()},
             kl={k: kl_standard_normal(q[k]).mean() / len(by_modality[k]) for k in q},
             graph=self.edges.nll(v),
             graph_kl=kl_standard_normal(features).mean() / len(v),
-            discriminator=judge and judge(),
+            discriminator=judge(),
             judge=judge,
             labels=none if self.cell_type is None else self._label_loss(batch, q),
             joint_cross=joint, real_cross=real, cosine=cosine,
         )  # fmt: skip
-
-    @property
-    def _plays(self) -> bool:
-        """Whether the discriminator takes part: what nobody hides from it, it need not learn."""
-        return self.weights.align > 0 and not self.frozen
 
     def _nll(self, k: str, part: Batch, u: Tensor, v: Mapping[str, Tensor]) -> Tensor:
         """(cells,) nats per feature of modality k."""
@@ -214,11 +209,10 @@ class GLUE(Model):
         if self.frozen:
             return [Phase("graph", learning, self._autoencoder_loss)]
         learning += [self.encoders, *([] if self.cell_type is None else [self.cell_type])]
-        players = [Phase("autoencoders", learning, self._autoencoder_loss)]
-        if self._plays:
-            judging = [self.discriminator]
-            players.append(Phase("discriminator", judging, lambda terms, clock: terms.discriminator, ahead=True))
-        return players
+        return [
+            Phase("autoencoders", learning, self._autoencoder_loss),
+            Phase("discriminator", [self.discriminator], lambda terms, clock: terms.discriminator, ahead=True),
+        ]
 
     def _autoencoder_loss(self, terms: GlueLosses, clock: Clock) -> Tensor:
         """Evidence lower bounds of cells and graph; the modality no easier to tell than by chance."""
@@ -226,7 +220,7 @@ class GLUE(Model):
         cells = sum(self._share(k) * (terms.reconstruction[k] + w.kl * terms.kl[k]) for k in self.modalities)
         graph = w.graph * len(self.modalities) * (terms.graph + w.kl * terms.graph_kl)
         paired = w.joint_cross * terms.joint_cross + w.real_cross * terms.real_cross + w.cosine * terms.cosine
-        hiding = w.align * terms.judge() if terms.judge else 0.0
+        hiding = w.align * terms.judge() if w.align and not self.frozen else 0.0
         return cells + graph + w.labels * terms.labels + paired - hiding
 
     @torch.no_grad()

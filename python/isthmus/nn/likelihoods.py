@@ -36,7 +36,6 @@ def bernoulli_nll(x: SparseRows, logits: Tensor) -> Tensor:
     return zeros.index_add(0, x.row, -ones)
 
 
-@torch.compiler.disable  # the compiler fails on slopes that are put right in place
 def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, group: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of counts under negative binomials with mean m and inverse dispersion theta.
 
@@ -58,10 +57,9 @@ def nb_nll(x: SparseRows, log_mean: Tensor, log_theta: Tensor, group: Tensor | N
     torch.Tensor
         (cells,) nats, summed over features.
     """
-    return _CountNll.apply(log_mean.float(), log_theta.float(), None, x, group)
+    return _count_nll(log_mean.float(), log_theta.float(), None, x, group)
 
 
-@torch.compiler.disable
 def zinb_nll(
     x: SparseRows, log_mean: Tensor, log_theta: Tensor, dropout_logits: Tensor, group: Tensor | None = None
 ) -> Tensor:
@@ -83,7 +81,7 @@ def zinb_nll(
     torch.Tensor
         (cells,) nats, summed over features.
     """
-    return _CountNll.apply(log_mean.float(), log_theta.float(), dropout_logits.float(), x, group)
+    return _count_nll(log_mean.float(), log_theta.float(), dropout_logits.float(), x, group)
 
 
 class _CountNll(torch.autograd.Function):
@@ -119,6 +117,15 @@ class _CountNll(torch.autograd.Function):
             cells = F.one_hot(ctx.group, ctx.groups).to(slope.dtype)  # (cells, groups)
             to_theta = (cells * each).T @ d_theta
         return each * d_mean, to_theta, each * d_logits[0] if d_logits else None, None, None
+
+
+_count_nll = _CountNll.apply
+
+
+def leave_uncompiled() -> None:
+    """Keep PyTorch's compiler out of the likelihoods of counts: it fails on slopes that are put right in place."""
+    global _count_nll
+    _count_nll = torch.compiler.disable(_CountNll.apply)
 
 
 class _AtEntries(NamedTuple):

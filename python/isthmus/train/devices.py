@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from isthmus._errors import EnvironmentProblem
+from isthmus.nn.likelihoods import leave_uncompiled
 from isthmus.train.options import Options
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
     from isthmus.train.model import Model
 
 WORTH_COMPILING = 3e13  # multiplications from which the compiler's own time is won back (about ten minutes, 2 cores)
@@ -33,6 +35,8 @@ def make_fabric(options: Options) -> Fabric:
         If the machine has no such accelerator, or not so many, or cannot compute in this precision, or several
         devices are asked for without a launcher.
     """
+    from lightning_fabric import Fabric  # brings PyTorch's compiler, more than a second: not to use a trained model
+
     accelerator = options.accelerator
     if accelerator == "auto" and torch.backends.mps.is_available():
         accelerator = "cpu"  # sparse kernels are missing on Apple's GPUs; say accelerator="mps" to try
@@ -63,11 +67,11 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def _quietly(logger: str) -> Iterator[None]:
-    """Keep what a library announces to itself; its warnings are shown."""
+def _quietly(logger: str, least: int = logging.WARNING) -> Iterator[None]:
+    """Keep what a library says below the ``least`` level to itself."""
     log = logging.getLogger(logger)
     level = log.level
-    log.setLevel(logging.WARNING)
+    log.setLevel(least)
     try:
         yield
     finally:
@@ -100,8 +104,20 @@ def compile_if_worth(model: Model, options: Options, cells_per_step: int) -> boo
         return False
     if not torch.cuda.is_available() and shutil.which("g++") is None and shutil.which("clang++") is None:
         return False
+    leave_uncompiled()
     model.compile()
     return True
+
+
+@contextmanager
+def compiler_settings() -> Iterator[None]:
+    """What cannot be compiled runs as it is, and several players have their gradients from one forward pass."""
+    from torch._dynamo import config as compiler
+    from torch._functorch import config as gradients
+
+    as_it_is, kept = compiler.patch(suppress_errors=True), gradients.patch(donated_buffer=False)
+    with as_it_is, kept, _quietly("torch._dynamo", logging.ERROR):
+        yield
 
 
 @contextmanager

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import torch
 
 from isthmus.data.loader import SparseLoader
 from isthmus.train.callbacks import Callback, EarlyStopping, Progress
 from isthmus.train.checkpoint import Checkpoints
-from isthmus.train.devices import compile_if_worth, make_fabric, randomness
+from isthmus.train.devices import compile_if_worth, compiler_settings, make_fabric, randomness
 from isthmus.train.model import Model
 from isthmus.train.options import Options
 from isthmus.train.progress import make_reporter
@@ -66,8 +65,7 @@ def train(
         callbacks.append(Checkpoints(checkpoint, tuple(callbacks), loader.fingerprint(), facts))
     if fabric.is_global_zero:
         callbacks.append(Progress(make_reporter(progress)))
-    as_it_is = torch._dynamo.config.patch(suppress_errors=True)  # so runs what cannot be compiled
-    with randomness(options.seed), as_it_is:
+    with randomness(options.seed), compiler_settings():
         compile_if_worth(model, options, loader.batch_size)
         run = Run.start(model, options, fabric)
         model.train()

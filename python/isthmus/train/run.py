@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -20,6 +20,9 @@ from isthmus.train.model import Model
 from isthmus.train.options import Options
 from isthmus.train.phases import Phase
 from isthmus.train.schedules import Clock
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 CHECK_EVERY = 50  # steps between two looks for numbers that are not finite (each waits for the device)
 

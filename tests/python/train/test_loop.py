@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+from shutil import which
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from isthmus import TrainingError
-from isthmus.train import Phase, train
+from isthmus.train import Losses, Model, Phase, train
 from isthmus.train.schedules import cyclical, warm_cosine
 
 
@@ -114,6 +118,47 @@ def test_what_cannot_be_compiled_is_the_users_to_see_outside(toy, loaders, optio
     train(toy(), *loaders(), options(), progress=lambda line: seen.append(torch._dynamo.config.suppress_errors))
     assert all(seen)
     assert not torch._dynamo.config.suppress_errors
+
+
+class Rivals(Model):
+    """Two players on what a mini-batch tells of each cell: nothing that the compiler could stumble over."""
+
+    def __init__(self):
+        super().__init__()
+        self.coder, self.judge = (
+            nn.Sequential(nn.Linear(1, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, 2)),
+            nn.Linear(2, 2),
+        )
+
+    def losses(self, batch):
+        z = self.coder(batch.index.float()[:, None] / 100)
+        return RivalLosses(size=z.square().mean(), guess=nn.functional.cross_entropy(self.judge(z), batch.covariate))
+
+    def phases(self):
+        return [
+            Phase("coder", [self.coder], lambda terms, clock: terms.size - terms.guess),
+            Phase("judge", [self.judge], lambda terms, clock: terms.guess, start=0.5),
+        ]
+
+
+@dataclass(eq=False)
+class RivalLosses(Losses):
+    size: torch.Tensor
+    guess: torch.Tensor
+
+
+@pytest.mark.skipif(which("g++") is None, reason="PyTorch's compiler needs one for C++")
+def test_several_players_train_as_well_compiled(loaders, options, weights, monkeypatch, tmp_path):
+    """A forward pass serves one player and later two, which the compiler has to be told."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing is known from earlier
+    start, ends = Rivals().state_dict(), []
+    for compile in (False, True):
+        model = Rivals()
+        model.load_state_dict(start)
+        train(model, *loaders(), options(max_steps=4, compile=compile), progress="silent")
+        ends.append(weights(model))
+    for name, end in ends[0].items():
+        torch.testing.assert_close(ends[1][name], end, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("steps", [1, 9, 10, 11, 37])
