@@ -208,7 +208,7 @@ def batch_size_of(settings: Any, cells: Mapping[str, Cells]) -> int:
 
 def default_steps(n_cells: int, batch_size: int) -> int:
     """Steps for data whose largest modality has this size."""
-    return int(np.clip(55 * np.sqrt(n_cells), 2000, 40_000))
+    return int(np.clip(50 * np.sqrt(n_cells), 2800, 40_000))
 
 
 def settle(network: GLUE, cells: Mapping[str, Cells], seed: int) -> None:
