@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scipy.sparse as sp
-from sklearn.cluster import KMeans
+from sklearn.neighbors import NearestNeighbors
 
 import isthmus as im
 from isthmus.genomics import guidance_graph
@@ -373,13 +373,10 @@ def test_modalities_are_laid_on_each_other_within_groups(fit):
     laid, apart = (fit(data, guide=graph, n_models=0, match_groups=given) for given in (True, False))
     assert not apart.network.groups.shift.any()
 
-    def gap(model):
-        """Distance of the modalities' means, over groups of similar cells, in standard deviations there."""
-        z = pd.DataFrame(model.latent)
-        group = KMeans(10, n_init=3, random_state=1).fit_predict(model.latent)
-        means = z.groupby([group, model.modality]).mean().unstack()
-        sizes = z.groupby([group, model.modality]).size().unstack().min(axis=1)
-        difference = means.xs("rna", axis=1, level=1) - means.xs("atac", axis=1, level=1)
-        return np.average(np.linalg.norm(difference / z.groupby(group).std(), axis=1)[sizes > 20])
+    def mixing(model):
+        """Share of a cell's 15 nearest that are of the other modality."""
+        near = NearestNeighbors(n_neighbors=16).fit(model.latent).kneighbors(model.latent, return_distance=False)[:, 1:]
+        kind = np.asarray(model.modality)
+        return (kind[near] != kind[:, None]).mean()
 
-    assert gap(laid) < 0.85 * gap(apart)
+    assert mixing(laid) > mixing(apart) + 0.03  # of other seeds: 0.044 to 0.073
