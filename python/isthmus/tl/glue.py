@@ -146,8 +146,8 @@ def glue(
     data_weights
         Weight of each modality's likelihood, 1 on average; None = all alike.
     pretrain_align_weight
-        Weight of the adversary in pre-training, where it sees the cells through noise only; with 0 it learns, and nothing
-        is hidden from it.
+        Weight of the adversary in pre-training, where it sees the cells through noise only; with 0 it learns, and
+        nothing is hidden from it.
     pretrain_share
         Share of the steps before the adversary takes part.
     burn_in
