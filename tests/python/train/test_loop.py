@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from shutil import which
 
 import numpy as np
 import pandas as pd
@@ -147,7 +146,6 @@ class RivalLosses(Losses):
     guess: torch.Tensor
 
 
-@pytest.mark.skipif(which("g++") is None, reason="PyTorch's compiler needs one for C++")
 def test_several_players_train_as_well_compiled(loaders, options, weights, monkeypatch, tmp_path):
     """A forward pass serves one player and later two, which the compiler has to be told."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing is known from earlier
