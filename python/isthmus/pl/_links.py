@@ -55,8 +55,8 @@ def links(
     genes
         Where genes lie, so that whole bodies are drawn: intervals, a data frame with names in a column (such as
         ``gene_name``) or as its index, or the ``positions`` of a guidance graph (features without strand are taken for
-        peaks and left out). A gene that the links call by its id has its name here, where there is one. By default a
-        short arrow marks each transcription start.
+        peaks and left out). A gene that the links call by its id has its name here, where there is one. Of genes with
+        links that are not among them, by default of all, a short arrow marks where transcription starts.
     fdr
         Links with a q-value below are significant.
     ax
@@ -176,21 +176,25 @@ def _bodies(
 
     ``mine`` is true of the chosen gene, whether the links call it by its name or its id.
     """
+    ends = rows.drop_duplicates("gene")
+    first = ends["tss"].to_numpy(dtype=float)
+    linked = pd.DataFrame(
+        {"name": ends["gene"], "start": first, "end": first, "strand": ends["strand"], "mine": ends["gene"] == chosen}
+    )
     if genes is None:
-        ends = rows.drop_duplicates("gene")
-        first = ends["tss"].to_numpy(dtype=float)
-        found = {"name": ends["gene"], "start": first, "end": first, "strand": ends["strand"]}
-        return pd.DataFrame({**found, "mine": ends["gene"] == chosen}).reset_index(drop=True)
+        return linked.reset_index(drop=True)
     genes, called = gene_bodies(genes)
     start, end = span
     # The fit calls chromosomes of genes and peaks alike; the annotation may still call them otherwise.
     genes = in_style(genes, Intervals([chrom], [chrom], [start], [end], ["."]))
     here = (np.asarray(genes.chrom.astype(str)) == chrom) & (genes.start < end) & (genes.end > start) & genes.stranded
-    part, called = genes.take(here), called[here]
-    mine = np.zeros(len(part), dtype=bool)
-    if chosen is not None:
-        mine = (_comparable(called.ravel()) == _comparable([chosen])[0]).reshape(called.shape).any(axis=1)
-    return pd.DataFrame({"name": part.names, "start": part.start, "end": part.end, "strand": part.strand, "mine": mine})
+    part, called = genes.take(here), _comparable(called[here].ravel()).reshape(-1, called.shape[1])
+    mine = np.isin(called, _comparable([] if chosen is None else [chosen])).any(axis=1)
+    bodies = pd.DataFrame(
+        {"name": part.names, "start": part.start, "end": part.end, "strand": part.strand, "mine": mine}
+    )
+    absent = ~np.isin(_comparable(linked["name"]), called)  # of these the links tell where they start
+    return pd.concat([bodies, linked[absent]], ignore_index=True)
 
 
 def _comparable(names: Sequence[str]) -> np.ndarray:
