@@ -73,7 +73,7 @@ peakGeneLinks <- function(x, fdr = 0.05, alternative = "greater", name = NULL,
         return(model)
     }
     .stopInput(
-        "a model of GLUE, which has links", sprintf("a model of %s", .quoted(model@system)),
+        "a model of GLUE", sprintf("a model of %s", .quoted(model@system)),
         "fit one with runGLUE()"
     )
 }

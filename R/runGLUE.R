@@ -90,7 +90,8 @@
 #' Cao ZJ, Gao G (2022). Multi-omics single-cell data integration and regulatory
 #' inference with graph-linked embedding. *Nature Biotechnology* 40, 1458-1466.
 #' \doi{10.1038/s41587-022-01284-4}
-#' @seealso [peakGeneLinks()] for the links between peaks and genes, [transferLabels()]
+#' @seealso [plotModalities()] for a map of all cells, [integrationConsistency()] for whether to
+#'   trust it, [peakGeneLinks()] for the links between peaks and genes, [transferLabels()]
 #'   for labels of one modality in another, [predictLabels()] for new cells where there
 #'   were labels, [isthmusModel()] for the model.
 #' @examples

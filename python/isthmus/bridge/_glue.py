@@ -118,10 +118,15 @@ def predict_across(model: Any, study: AnnData, *, modality: str, target: str, **
 
 def links(study: None = None, *, folder: str, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
     """The links between genes and peaks that a model of GLUE supports."""
+    return {"links": load_glue(folder).links(**settings).reset_index(drop=True)}
+
+
+def load_glue(folder: str) -> Any:
+    """The model of a folder; others than those of GLUE are refused."""
     model = im.load(folder)
-    if not hasattr(model, "links"):
-        raise InputError("a model of 'glue', which has links", f"a model of '{model.system}'", "fit one with GLUE")
-    return {"links": model.links(**settings).reset_index(drop=True)}
+    if model.system != "glue":
+        raise InputError("a model of 'glue'", f"a model of '{model.system}'", "fit one with GLUE")
+    return model
 
 
 def genes(study: None = None, *, path: str, progress: Say | str = "silent") -> dict[str, Any]:

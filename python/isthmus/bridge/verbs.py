@@ -20,6 +20,7 @@ import isthmus as im
 from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.bridge._activity import activity_graph
+from isthmus.bridge._alignment import consistency, umap
 from isthmus.bridge._glue import describe_glue, fit_glue, genes, guidance_settings, links, predict_across
 from isthmus.bridge._h5ad import make_writable
 from isthmus.bridge._paired import PAIRED, covered, describe_paired, fit_paired, labels_paired, project_paired
@@ -157,7 +158,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "fit": fit, "fit_glue": fit_glue, "fit_paired": fit_paired, "links": links, "genes": genes, "info": info,
     "project": project, "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read,
     "write": write, "check_labels": check_labels, "gene_activity": gene_activity, "report_inputs": report_inputs,
-    "report": report,
+    "report": report, "consistency": consistency, "umap": umap,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,12 +64,26 @@ def test_with_labels_a_fit_names_every_cell_and_its_model_names_others(studies, 
         verbs.predict(query, folder=fitted[1], modality="atac")
 
 
-def test_another_model_has_no_links(studies, tmp_path, refused):
+def test_consistency_is_that_of_the_loaded_model(studies, fitted):
+    table = verbs.VERBS["consistency"](studies, folder=fitted[1], n_metacells=[5, 10])["consistency"]
+    pd.testing.assert_frame_equal(table, im.load(fitted[1]).consistency(studies, [5, 10]))
+
+
+def test_a_map_is_the_umap_of_the_embedding(fitted):
+    z = fitted[0]["embeddings"]["rna"]
+    study = ad.AnnData(obsm={"embedding": z})
+    made = verbs.VERBS["umap"](study, seed=3, n_neighbors=8)["umap"]
+    np.testing.assert_array_equal(made, im.pl.umap(z, seed=3, n_neighbors=8))
+
+
+def test_another_model_has_no_links_and_no_consistency(studies, tmp_path, refused):
     folder = str(tmp_path / "scalex")
     small = {"n_features": 40, "n_latent": 3, "n_hidden": 8, "max_steps": 5, "compile": False}
     verbs.fit(studies["rna"].copy(), folder=folder, batch_key="batch", **small)
     with refused("'scalex'", "'glue'"):
         verbs.VERBS["links"](folder=folder)
+    with refused("'scalex'", "'glue'"):
+        verbs.VERBS["consistency"](studies, folder=folder)
 
 
 def test_genes_may_be_a_table_and_give_the_graph_that_columns_give(studies, fitted, tmp_path):
