@@ -53,6 +53,7 @@ integrationConsistency <- function(x, n_metacells = c(10, 20, 50, 100, 200), ass
 
 # The modalities as the model read them in its fit.
 .fittedStudies <- function(x, model, assays, layer) {
+    .alignedCells(x, model) # else x is not all that was fitted
     parts <- .modalities(x, assays)$parts
     known <- names(model@provenance$modalities)
     absent <- setdiff(known, names(parts))
@@ -78,8 +79,11 @@ plotConsistency <- function(table, main = "Integration consistency") {
     if (!known || all(is.na(table$consistency))) {
         .stopInput(
             "a table with columns 'n_metacells' and 'consistency' and at least one score",
-            if (is.data.frame(table)) sprintf("%d rows with the columns %s", nrow(table), .listed(names(table))) else
-                sprintf("an object of class %s", .quoted(class(table)[1])),
+            if (is.data.frame(table)) {
+                sprintf("%d rows with the columns %s", nrow(table), .listed(names(table)))
+            } else {
+                sprintf("an object of class %s", .quoted(class(table)[1]))
+            },
             "pass what integrationConsistency() gives"
         )
     }

@@ -85,8 +85,8 @@ plotModalities <- function(x, color = NULL, name = NULL, n_neighbors = 30, min_d
     if (!any(have)) {
         known <- unique(unlist(lapply(names(parts), function(m) colnames(.cellData(.experimentOf(x, m))))))
         .stopInput(
-            sprintf("a column %s of the cell data", .quoted(column)), sprintf("the columns: %s", .listed(known)),
-            "name one of these with color ="
+            sprintf("a column %s of the cell data", .quoted(column)),
+            sprintf("the columns: %s", .listed(known)), "name one of these with color ="
         )
     }
     sizes <- vapply(parts, nrow, 1L)
@@ -104,7 +104,8 @@ plotModalities <- function(x, color = NULL, name = NULL, n_neighbors = 30, min_d
 # Those of isthmus.pl in Python: ten colours that colour-blind readers tell apart (Petroff
 # 2021, arXiv:2107.02270); beyond ten no palette can promise that.
 .tenColours <- c(
-    "#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6", "#A96B59", "#E76300", "#B9AC70", "#717581", "#92DADD"
+    "#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6", "#A96B59", "#E76300", "#B9AC70", "#717581",
+    "#92DADD"
 )
 .greyColour <- "#DADADA"
 
@@ -146,8 +147,8 @@ plotModalities <- function(x, color = NULL, name = NULL, n_neighbors = 30, min_d
     if (lacking) colours <- c(colours, "not known" = .greyColour)
     corner <- graphics::par("usr")[c(2, 4)]
     graphics::legend(
-        corner[1], corner[2], legend = names(colours), col = colours, pch = 16, pt.cex = 1.2, bty = "n", cex = 0.85,
-        xpd = NA, text.col = .inkColour
+        corner[1], corner[2], legend = names(colours), col = colours, pch = 16, pt.cex = 1.2, bty = "n",
+        cex = 0.85, xpd = NA, text.col = .inkColour
     )
 }
 
@@ -158,7 +159,7 @@ plotModalities <- function(x, color = NULL, name = NULL, n_neighbors = 30, min_d
     if (!length(steps)) steps <- limits[1]
     corner <- graphics::par("usr")[c(2, 4)]
     graphics::legend(
-        corner[1], corner[2], legend = format(steps), fill = .numberColours(steps, values), border = NA, bty = "n",
-        cex = 0.85, xpd = NA, text.col = .inkColour
+        corner[1], corner[2], legend = format(steps), fill = .numberColours(steps, values), border = NA,
+        bty = "n", cex = 0.85, xpd = NA, text.col = .inkColour
     )
 }

@@ -33,7 +33,8 @@ test_that("the map has every cell of every modality where the embedding is, and 
     one <- plotModalities(done, color = "given", verbose = FALSE)
     expect_identical(one$given, factor(c(rep(NA, 20), x$atac$given)))
     done$rna$depth <- seq_len(20) / 2
-    expect_identical(plotModalities(done, color = "depth", verbose = FALSE)$depth, c(seq_len(20) / 2, rep(NA, 16)))
+    map <- plotModalities(done, color = "depth", verbose = FALSE)
+    expect_identical(map$depth, c(seq_len(20) / 2, rep(NA, 16)))
 })
 
 test_that("columns may be those of the whole MultiAssayExperiment", {
@@ -88,7 +89,8 @@ test_that("consistency is asked of all values of the modalities, by the names of
     expect_identical(integrationConsistency(glued(x), 5, verbose = FALSE)$n_metacells, 5)
     sent <- lastCall(log)
     for (m in c("rna", "atac")) {
-        expect_equal(studyMatrix(sent$study$studies[[m]]), as.matrix(SummarizedExperiment::assay(x[[m]], "counts")))
+        counts <- as.matrix(SummarizedExperiment::assay(x[[m]], "counts"))
+        expect_equal(studyMatrix(sent$study$studies[[m]]), counts)
     }
     integrationConsistency(seurat, c(5, 10), assays = named, verbose = FALSE)
     sent <- lastCall(log)
@@ -111,7 +113,7 @@ test_that("what cannot be drawn or asked is refused", {
         refusal(plotModalities(done, color = "age"))
         refusal(integrationConsistency(done$rna))
         refusal(integrationConsistency(seurat))
-        refusal(integrationConsistency(list(rna = done$rna, other = done$atac)))
+        refusal(integrationConsistency(seurat, assays = c(rna = "RNA", other = "peaks")))
         refusal(plotConsistency(data.frame(n_metacells = 5)))
         refusal(plotConsistency(data.frame(n_metacells = 5, consistency = NA)))
         refusal(plotConsistency("table"))
