@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_unique
+from isthmus.genomics._names import as_spelled
 from isthmus.genomics._positions import Features
 from isthmus.genomics._strata import cuts
 
@@ -91,7 +92,7 @@ def _of_matrix(matrix: Any, peaks: Sequence[str], tfs: Sequence[str]) -> Motifs:
 
 def _at(motifs: Motifs, peaks: pd.Index) -> sp.csr_matrix:
     """(peaks, tfs), nothing in the rows of peaks without motifs."""
-    rows = motifs.peaks.get_indexer(peaks)
+    rows = motifs.peaks.get_indexer(as_spelled(peaks, motifs.peaks))
     here = np.flatnonzero(rows >= 0)
     if not here.size:
         raise InputError(

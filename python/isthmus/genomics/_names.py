@@ -12,6 +12,7 @@ from isthmus.data.categories import shorten
 
 # Greedy: the chromosome takes all but the last two numbers, so its own '_', '-', '.' and ':' do no harm.
 _STYLE = re.compile(r"(.*[^:_.\-])[:_.\-](\d[\d,]{0,14})[-_.](\d[\d,]{0,14})(?::([+\-.*]))?")
+_PLAIN = str.maketrans(":_.", "---", ",")  # what styles differ in
 
 
 def split_names(names: pd.Index) -> tuple[pd.Index, np.ndarray, np.ndarray, np.ndarray]:
@@ -41,6 +42,33 @@ def split_names(names: pd.Index) -> tuple[pd.Index, np.ndarray, np.ndarray, np.n
     chrom, start, end, strand = zip(*(match.groups(".") for match in found), strict=True)
     numbers = [np.array([text.replace(",", "") for text in part], dtype=np.int64) for part in (start, end)]
     return pd.Index(chrom, dtype=object), *numbers, np.char.replace(np.array(strand, dtype="<U1"), "*", ".")
+
+
+def as_spelled(names: pd.Index, known: pd.Index) -> pd.Index:
+    """Names of peaks as others spell them: ``chr1:100-200`` is ``chr1-100-200`` to Seurat.
+
+    Parameters
+    ----------
+    names
+        Text.
+    known
+        Text, the spelling wanted. The same name wins; names that differ in punctuation alone are of one peak, unless
+        several of ``known`` do.
+
+    Returns
+    -------
+    pandas.Index
+        (names,) those of ``known`` where they were found, the others as they are.
+    """
+    absent = np.flatnonzero(~names.isin(known))
+    if not absent.size:
+        return names
+    plain = known.astype(str).str.translate(_PLAIN)
+    clear = ~plain.duplicated(keep=False)
+    rows = plain[clear].get_indexer(names[absent].str.translate(_PLAIN))
+    out = names.to_numpy(dtype=object, copy=True)
+    out[absent[rows >= 0]] = known[clear][rows[rows >= 0]]
+    return pd.Index(out, dtype=object)
 
 
 def without_version(ids: pd.Index) -> pd.Index:

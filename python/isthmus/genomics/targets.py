@@ -17,6 +17,7 @@ from isthmus._errors import InputError
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_number, check_unique
 from isthmus.genomics._motifs import Motifs, alike
+from isthmus.genomics._names import as_spelled
 from isthmus.genomics._positions import Features
 from isthmus.genomics.links import check_columns
 
@@ -47,10 +48,12 @@ def tf_targets(
         matrix (sparse or not), names of peaks and names of TFs, or a data frame with columns ``peak`` and ``tf``.
     peaks
         All peaks to draw from, as AnnData, a data frame, Intervals or names, with positions in columns or in their
-        names; by default the rows of ``motifs``. Motifs of other peaks are left out.
+        names; by default the rows of ``motifs``. Motifs of other peaks are left out. Names that differ in punctuation
+        alone (``chr1:1-2``, ``chr1-1-2``) are of one peak, here and in the links.
     n_draws
         How often peaks are drawn. None computes the probabilities that many draws would approach (of sums of
-        independent, not identical yes-or-no variables), in less time, and smaller ones than 1 / (n_draws + 1).
+        independent, not identical yes-or-no variables), in less time, and smaller ones than 1 / (n_draws + 1). With
+        hundreds of TFs that is the way to small q-values.
     seed
         A number, or a generator of NumPy.
     match
@@ -169,14 +172,14 @@ def _linked(links: pd.DataFrame, peaks: pd.Index) -> tuple[pd.Index, sp.csr_matr
     """Names of the linked genes, sorted, and (genes, peaks) int32, 1 where linked."""
     if not len(links):
         raise InputError("at least one link", "none", "raise the limit for the q-value")
-    column = _places(peaks, links["peak"], "peak")
+    column = _places(peaks, as_spelled(pd.Index(links["peak"].astype(str)), peaks), "peak")
     row, genes = pd.factorize(links["gene"].astype(str), sort=True)
     out = sp.csr_matrix((np.ones(len(row), dtype=np.int32), (row, column)), (len(genes), len(peaks)))
     out.data[:] = 1  # repeated links were added up
     return pd.Index(genes, dtype=object), out
 
 
-def _places(known: pd.Index, names: pd.Series, what: str) -> np.ndarray:
+def _places(known: pd.Index, names: pd.Index | pd.Series, what: str) -> np.ndarray:
     rows = known.get_indexer(names.astype(str))
     if (rows < 0).any():
         missing = pd.unique(names[rows < 0])
