@@ -4,7 +4,8 @@
 .core <- function(verb, study, params, verbose = TRUE) {
     params <- Filter(Negate(is.null), params)
     # A vector stays one in Python, even of length one.
-    for (plural in intersect(names(params), c("labels", "features", "modalities"))) {
+    plurals <- c("labels", "features", "modalities", "match", "tfs")
+    for (plural in intersect(names(params), plurals)) {
         params[[plural]] <- I(params[[plural]])
     }
     if (!is.null(study)) study <- .crossing(study)

@@ -11,8 +11,9 @@
 #' * [runSCALEX()] and [runScDREAMER()] fit a model and add the embedding.
 #' * [runSAILERX()] and [runScI2CL()] do so for cells with RNA and chromatin, [runGLUE()] for
 #'   modalities that share no cells; [peakGeneLinks()] gives the links between peaks and
-#'   genes, [plotLinks()] draws them, [plotModalities()] the cells,
-#'   and [integrationConsistency()] tells whether to trust the alignment.
+#'   genes, [plotLinks()] draws them, [tfTargets()] finds targets of transcription factors
+#'   through them; [plotModalities()] draws the cells, and [integrationConsistency()] tells
+#'   whether to trust their alignment.
 #' * [projectCells()] places new cells in that embedding.
 #' * [transferLabels()] gives them the labels of their reference neighbours;
 #'   [predictLabels()] asks a model that was fitted with labels.

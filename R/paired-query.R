@@ -92,8 +92,7 @@
     if (!.isSeurat(part$x)) {
         return(rownames(part$x))
     }
-    held <- slot(part$x, "assays")[[part$assay]]
-    if (is.list(attr(held, "layers"))) rownames(attr(held, "features")) else rownames(attr(held, "data"))
+    .assayFeatures(slot(part$x, "assays")[[part$assay]])
 }
 
 # Those of the model that belong to a modality: the genes come first.

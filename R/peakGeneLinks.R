@@ -47,7 +47,8 @@
 #'   `peak_start`, `peak_end` (from 1, the end in), `tss` and `gene_strand`.
 #'   `writeBEDPE()` returns the path, invisibly.
 #' @inherit runGLUE references
-#' @seealso [runGLUE()] fits the model, [plotLinks()] draws links.
+#' @seealso [runGLUE()] fits the model, [plotLinks()] draws links, [tfTargets()] finds targets
+#'   of transcription factors through them.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 200, n_genes = 100, n_peaks = 300,

@@ -105,15 +105,7 @@
 }
 
 .genesFromFrame <- function(table) {
-    if (all(.bedColumns[1:3] %in% names(table))) {
-        ranges <- .rangesFromBed(table)
-        S4Vectors::mcols(ranges) <- table[setdiff(names(table), c(.bedColumns, .reservedColumns))]
-    } else {
-        ranges <- tryCatch(
-            GenomicRanges::makeGRangesFromDataFrame(table, keep.extra.columns = TRUE),
-            error = function(condition) NULL
-        )
-    }
+    ranges <- .rangesFromFrame(table)
     if (is.null(ranges)) {
         .stopInput(
             paste(
@@ -124,9 +116,23 @@
             "rename the columns, or give a GRanges"
         )
     }
-    # Rows that are only counted have no names, also where some were left out.
-    if (is.integer(.row_names_info(table, 0L))) names(ranges) <- NULL
     .genesFromRanges(ranges)
+}
+
+# @return GRanges, the other columns among its own, or NULL where no columns are positions.
+.rangesFromFrame <- function(table) {
+    if (all(.bedColumns[1:3] %in% names(table))) {
+        ranges <- .rangesFromBed(table)
+        S4Vectors::mcols(ranges) <- table[setdiff(names(table), c(.bedColumns, .reservedColumns))]
+    } else {
+        ranges <- tryCatch(
+            GenomicRanges::makeGRangesFromDataFrame(table, keep.extra.columns = TRUE),
+            error = function(condition) NULL
+        )
+    }
+    # Rows that are only counted have no names, also where some were left out.
+    if (!is.null(ranges) && is.integer(.row_names_info(table, 0L))) names(ranges) <- NULL
+    ranges
 }
 
 # --- features of a modality --------------------------------------------------

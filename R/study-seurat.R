@@ -101,6 +101,10 @@
     )
 }
 
+.assayFeatures <- function(held) {
+    rownames(attr(held, if (is.list(attr(held, "layers"))) "features" else "data"))
+}
+
 .refuseLayer <- function(layer, available, name) {
     .stopInput(
         sprintf("a layer %s in assay %s", .quoted(layer), .quoted(name)),

@@ -94,7 +94,7 @@
         return(invisible(NULL))
     }
     twice <- unique(names[duplicated(names)])
-    side <- if (what == "cell") "colnames" else "rownames"
+    side <- if (what %in% c("cell", "TF")) "colnames" else "rownames"
     .stopInput(
         sprintf("%s names that are unique and not empty", what),
         if (length(twice)) {

@@ -24,6 +24,7 @@ from isthmus.bridge._alignment import consistency, umap
 from isthmus.bridge._glue import describe_glue, fit_glue, genes, guidance_settings, links, predict_across
 from isthmus.bridge._h5ad import make_writable
 from isthmus.bridge._paired import PAIRED, covered, describe_paired, fit_paired, labels_paired, project_paired
+from isthmus.bridge._targets import tf_rankings, tf_targets
 from isthmus.data.door import check_choice
 from isthmus.report._verbs import report, report_inputs
 from isthmus.tl import FittedModel
@@ -158,7 +159,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "fit": fit, "fit_glue": fit_glue, "fit_paired": fit_paired, "links": links, "genes": genes, "info": info,
     "project": project, "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read,
     "write": write, "check_labels": check_labels, "gene_activity": gene_activity, "report_inputs": report_inputs,
-    "report": report, "consistency": consistency, "umap": umap,
+    "report": report, "consistency": consistency, "umap": umap, "tf_targets": tf_targets, "tf_rankings": tf_rankings,
 }  # fmt: skip
 
 
