@@ -20,10 +20,9 @@
 #' @param peaks all peaks to draw from: names, a GRanges, a SummarizedExperiment, a
 #'   ChromatinAssay, or a data.frame with a row for each (positions in columns or in its row
 #'   names). `NULL` takes the rows of `motifs`. Motifs of other peaks are left out.
-#' @param n_draws how often peaks are drawn. `NULL` computes the probabilities that many draws
-#'   would approach, in less time, and smaller ones than 1 / (n_draws + 1). With hundreds of
-#'   TFs that is the way to small q-values: 1,000 draws rank genes, but tell too little of
-#'   each of 100,000 pairs.
+#' @param n_draws how often peaks are drawn, as in the paper. `NULL` computes the probabilities
+#'   that many draws would approach, in less time, and smaller ones than 1 / (n_draws + 1): with
+#'   hundreds of TFs, 1,000 draws leave no q-value small.
 #' @param seed random seed of the draws.
 #' @param match names of columns of `peaks` with numbers, such as GC content, in which drawn
 #'   peaks shall be alike, too: columns of the table or GRanges, of `rowData`, or of the
@@ -35,9 +34,10 @@
 #'
 #' @details
 #' The test is that of Cao and Gao (2022): every linked peak is replaced by one drawn among
-#' all peaks of about its length, and the p-value is (k + 1) / (n_draws + 1), k of the draws
-#' having at least as many peaks with the motif. The q-value is that of Benjamini and
-#' Hochberg over all TFs and linked genes, those without such a peak included.
+#' all peaks of about its length, and the p-value is the probability of at least as many peaks
+#' with the motif; with `n_draws` (k + 1) / (n_draws + 1), k of the draws having so many. The
+#' q-value is that of Benjamini and Hochberg over all TFs and linked genes, those without such
+#' a peak included.
 #'
 #' Names of peaks that differ in punctuation alone, as Seurat's `chr1-100-200` and
 #' `chr1:100-200`, are of one peak. Ranges without names are called `chr1:100-200` (from 1,
@@ -69,12 +69,12 @@
 #'     links <- data.frame(peak = peaks[1:60], gene = rep(c("A", "B", "C"), each = 20))
 #'     motifs <- cbind(GATA1 = rep(c(TRUE, FALSE), c(15, 185)), SPI1 = rep(c(FALSE, TRUE), 100))
 #'     rownames(motifs) <- peaks
-#'     targets <- tfTargets(links, motifs, n_draws = 200)
+#'     targets <- tfTargets(links, motifs)
 #'     targets
 #'     tfRankings(targets, genes = LETTERS[1:5])
 #' }
 #' @export
-tfTargets <- function(links, motifs, peaks = NULL, n_draws = 1000, seed = 0,
+tfTargets <- function(links, motifs, peaks = NULL, n_draws = NULL, seed = 0,
                       match = character(), verbose = TRUE) {
     links <- .linkTable(links)
     held <- .motifsFor(motifs)

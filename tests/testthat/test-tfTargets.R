@@ -1,5 +1,4 @@
 targeted <- function(...) tfTargets(..., verbose = FALSE)
-exact <- function(...) targeted(..., n_draws = NULL)
 
 # One gene and TF at a time: any linked peak may be any other, so counts are binomial.
 # @param group of each peak: those that may stand for one another.
@@ -50,9 +49,9 @@ test_that("a sparse matrix is sent as it is, settings as Python knows them", {
     expect_identical(rownames(study$var), rownames(m))
     expect_length(study$var, 0L)
     expect_identical(sent$study$tables, list(links = motifLinks(m)))
-    expect_identical(sent$params, list(n_draws = 1000L, seed = 0L, match = I(character())))
-    sent <- sentBy(motifLinks(m), m, n_draws = NULL, seed = 7, match = "gc")
-    expect_identical(sent$params, list(seed = 7L, match = I("gc")))
+    expect_identical(sent$params, list(seed = 0L, match = I(character())))
+    sent <- sentBy(motifLinks(m), m, n_draws = 1000, seed = 7, match = "gc")
+    expect_identical(sent$params, list(n_draws = 1000L, seed = 7L, match = I("gc")))
 })
 
 test_that("the GRanges of links is read, whatever else it holds", {
@@ -171,11 +170,11 @@ test_that("probabilities are those of a slow version in R, on both transports", 
     expected <- slowTargets(motifLinks(m), m)
     for (transport in transports) {
         local_transport(transport)
-        expect_equal(exact(motifLinks(m), m), expected)
+        expect_equal(targeted(motifLinks(m), m), expected)
     }
     # Links that stand twice count once, and their order is nothing.
     links <- motifLinks(m)[c(35:1, 1:5), ]
-    expect_equal(exact(links, m[200:1, ]), expected)
+    expect_equal(targeted(links, m[200:1, ]), expected)
 })
 
 test_that("draws are those of Python, on both transports, and approach the exact ones", {
@@ -199,7 +198,7 @@ def targets(links, motifs, seed):
         drawn <- targeted(links, m, n_draws = 300, seed = 5)
         expect_equal(drawn, expected)
     }
-    calm <- merge(exact(links, m), targeted(links, m, n_draws = 4000), by = c("tf", "gene"))
+    calm <- merge(targeted(links, m), targeted(links, m, n_draws = 4000), by = c("tf", "gene"))
     expect_lt(max(abs(calm$pvalue.x - calm$pvalue.y)), 0.05)
     expect_false(identical(drawn$pvalue, targeted(links, m, n_draws = 300, seed = 6)$pvalue))
 })
@@ -209,7 +208,7 @@ test_that("every form of motifs and peaks gives the same, however peaks are spel
     local_transport("inprocess")
     m <- motifMatrix()
     links <- motifLinks(m)
-    expected <- exact(links, m)
+    expected <- targeted(links, m)
     holds <- which(as.matrix(m) > 0, arr.ind = TRUE)
     long <- data.frame(peak = rownames(m)[holds[, 1]], tf = colnames(m)[holds[, 2]])
     sparse <- list(logical = m > 0, pattern = as(m > 0, "nMatrix"), triplets = as(m, "TsparseMatrix"))
@@ -217,16 +216,16 @@ test_that("every form of motifs and peaks gives the same, however peaks are spel
     forms <- c(sparse, dense, list(
         matched = matched(m), motif = signacMotif(m), assay = chromatinAssay(m)
     ))
-    for (name in names(forms)) expect_equal(exact(links, forms[[name]]), expected, info = name)
-    expect_equal(exact(links, DelayedArray::DelayedArray(m)), expected)
+    for (name in names(forms)) expect_equal(targeted(links, forms[[name]]), expected, info = name)
+    expect_equal(targeted(links, DelayedArray::DelayedArray(m)), expected)
     for (peaks in list(rownames(m), unname(motifRanges(m)), matched(m), chromatinAssay(m))) {
         # The order of TFs in a table is that of their names.
-        table <- exact(links, long, peaks)
+        table <- targeted(links, long, peaks)
         expect_equal(table[order(match(table$tf, colnames(m)), table$rank), ], expected, ignore_attr = TRUE)
-        expect_equal(exact(links, signacMotif(m), peaks), expected)
+        expect_equal(targeted(links, signacMotif(m), peaks), expected)
     }
     dashed <- transform(links, peak = gsub(":", "_", peak))
-    expect_equal(exact(dashed, m), expected)
+    expect_equal(targeted(dashed, m), expected)
 })
 
 test_that("drawn peaks are alike in what is named", {
@@ -239,18 +238,18 @@ test_that("drawn peaks are alike in what is named", {
     expected <- slowTargets(links, m, group = gc > 50)
     expect_false(isTRUE(all.equal(expected$pvalue, slowTargets(links, m)$pvalue)))
     peaks <- data.frame(gc = gc, row.names = rownames(m))
-    expect_equal(exact(links, m, peaks, match = "gc"), expected)
+    expect_equal(targeted(links, m, peaks, match = "gc"), expected)
     assay <- chromatinAssay(m)
-    expect_equal(exact(links, assay, match = "GC.percent"), expected)
-    expect_equal(exact(links, matched(m), match = "bias"), expected)
-    expect_error(exact(links, m, peaks, match = "GC"), "'GC' of peaks.*'gc'", class = "isthmus_input_error")
-    expect_error(exact(links, m, match = "gc"), "no columns", class = "isthmus_input_error")
+    expect_equal(targeted(links, assay, match = "GC.percent"), expected)
+    expect_equal(targeted(links, matched(m), match = "bias"), expected)
+    expect_error(targeted(links, m, peaks, match = "GC"), "'GC' of peaks.*'gc'", class = "isthmus_input_error")
+    expect_error(targeted(links, m, match = "gc"), "no columns", class = "isthmus_input_error")
 })
 
 test_that("a planted target comes first, and every gene has a rank", {
     skip_if_no_core()
     m <- motifMatrix()
-    table <- exact(motifLinks(m), m)
+    table <- targeted(motifLinks(m), m)
     first <- table[table$tf == "GATA1", ][1, ]
     expect_identical(c(first$gene, first$n_peaks), c("target", "5"))
     expect_equal(first$pvalue, mean(m[, "GATA1"])^5)
@@ -280,7 +279,7 @@ test_that("the core's words of refusal come through", {
         refusal(targeted(links, m, n_draws = 0))
         refusal(targeted(links, m, match = "gc"))
         refusal(targeted(links, m, peaks = "chr9:1-2"))
-        refusal(tfRankings(exact(links, m), "gene1"))
-        refusal(tfRankings(exact(links, m), c("gene1", "gene1")))
+        refusal(tfRankings(targeted(links, m), "gene1"))
+        refusal(tfRankings(targeted(links, m), c("gene1", "gene1")))
     })
 })

@@ -19,7 +19,6 @@ def tf_targets(
     links: pd.DataFrame,
     motifs: pd.DataFrame | None = None,
     peaks: pd.DataFrame | None = None,
-    n_draws: int | None = None,
     progress: Say | str = "silent",
     **settings: Any,
 ) -> dict[str, Any]:
@@ -33,13 +32,11 @@ def tf_targets(
         As in :func:`isthmus.genomics.tf_targets`.
     motifs
         Instead of a matrix a table with the columns ``peak`` and ``tf``.
-    n_draws
-        None, the exact probabilities, is what a call without this setting asks for.
     progress
         Not used.
     """
     held = study["motifs"].T if motifs is None else motifs
-    return {"targets": genomics.tf_targets(links, held, peaks, n_draws, **settings)}
+    return {"targets": genomics.tf_targets(links, held, peaks, **settings)}
 
 
 def tf_rankings(

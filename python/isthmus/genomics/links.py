@@ -183,14 +183,14 @@ def checked_links(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: as_text(table[name]).astype(object) for name in ("peak", "gene", "chrom")})
 
 
-def check_columns(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    """Refuse a table that lacks columns of :func:`link_table`."""
+def check_columns(table: pd.DataFrame, columns: tuple[str, ...], maker: str = "link_table") -> None:
+    """Refuse a table that lacks columns which the function ``maker`` writes."""
     missing = [name for name in columns if name not in table]
     if missing:
         raise InputError(
-            f"a table of links with the columns {shorten(columns, len(columns))}",
+            f"a table with the columns {shorten(columns, len(columns))}",
             f"no {shorten(missing)} among {shorten([str(name) for name in table.columns]) or 'no columns'}",
-            "give the table that link_table() made",
+            f"give the table that {maker}() made",
         )
 
 

@@ -29,7 +29,7 @@ def tf_targets(
     links: pd.DataFrame,
     motifs: Any,
     peaks: Any = None,
-    n_draws: int | None = 1000,
+    n_draws: int | None = None,
     seed: int | np.random.Generator = 0,
     *,
     match: Sequence[str] = (),
@@ -51,11 +51,11 @@ def tf_targets(
         names; by default the rows of ``motifs``. Motifs of other peaks are left out. Names that differ in punctuation
         alone (``chr1:1-2``, ``chr1-1-2``) are of one peak, here and in the links.
     n_draws
-        How often peaks are drawn. None computes the probabilities that many draws would approach (of sums of
-        independent, not identical yes-or-no variables), in less time, and smaller ones than 1 / (n_draws + 1). With
-        hundreds of TFs that is the way to small q-values.
+        How often peaks are drawn, as in the paper. None computes the probabilities that many draws would approach (of
+        sums of independent, not identical yes-or-no variables), in less time, and smaller ones than 1 / (n_draws + 1):
+        with hundreds of TFs, 1,000 draws leave no q-value small.
     seed
-        A number, or a generator of NumPy.
+        Of the draws: a number, or a generator of NumPy.
     match
         Columns of ``peaks`` with numbers, such as GC content or accessibility, that drawn peaks shall be alike in
         too.
@@ -68,7 +68,8 @@ def tf_targets(
 
         - ``tf``, ``gene``.
         - ``n_peaks``: linked peaks with the motif.
-        - ``pvalue``: (k + 1) / (n_draws + 1), k of the draws having at least as many.
+        - ``pvalue``: the probability of drawing at least as many; with ``n_draws`` (k + 1) / (n_draws + 1), k of the
+          draws having so many.
         - ``qvalue``: false discovery rate of Benjamini and Hochberg over all TFs and linked genes, those without a
           peak included.
         - ``rank``: of the gene among those of the TF, 1 for the least p-value, ties averaged.
@@ -121,7 +122,7 @@ def tf_rankings(table: pd.DataFrame, genes: Sequence[str], tfs: Sequence[str] | 
     InputError
         If a column is absent, a name stands twice, or the table has genes or TFs that are not among these.
     """
-    check_columns(table, ("tf", "gene", "rank"))
+    check_columns(table, ("tf", "gene", "rank"), "tf_targets")
     tfs = pd.unique(table["tf"]) if tfs is None else tfs
     genes, tfs = pd.Index(genes, dtype=object), pd.Index(tfs, dtype=object)
     check_unique(genes, "gene")
@@ -171,7 +172,7 @@ class _Bins(NamedTuple):
 def _linked(links: pd.DataFrame, peaks: pd.Index) -> tuple[pd.Index, sp.csr_matrix]:
     """Names of the linked genes, sorted, and (genes, peaks) int32, 1 where linked."""
     if not len(links):
-        raise InputError("at least one link", "none", "raise the limit for the q-value")
+        raise InputError("at least one link", "none", "raise the q-value up to which links are taken")
     column = _places(peaks, as_spelled(pd.Index(links["peak"].astype(str)), peaks), "peak")
     row, genes = pd.factorize(links["gene"].astype(str), sort=True)
     out = sp.csr_matrix((np.ones(len(row), dtype=np.int32), (row, column)), (len(genes), len(peaks)))

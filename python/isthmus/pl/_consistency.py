@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LINE, _MARK = "#3f90da", "#bd1f01"
-_TRUSTED = 0.05  # the authors' rule of thumb
+TRUSTED = 0.05  # the authors' rule of thumb
 
 
 def consistency(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -53,15 +53,15 @@ def consistency(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     scored = table.dropna(subset="consistency").sort_values("n_metacells")
     x, y = scored["n_metacells"].to_numpy(dtype=float), scored["consistency"].to_numpy(dtype=float)
     ax.plot(x, y, color=_LINE, linewidth=1.8, marker="o", markersize=4.5, clip_on=False, zorder=3)
-    ax.axhline(_TRUSTED, color=_MARK, linewidth=1, linestyle="--", zorder=1)
+    ax.axhline(TRUSTED, color=_MARK, linewidth=1, linestyle="--", zorder=1)
     ax.annotate(
-        f"{_TRUSTED:g}, the least to trust", (1, _TRUSTED), xycoords=("axes fraction", "data"), xytext=(0, 3),
+        f"{TRUSTED:g}, the least to trust", (1, TRUSTED), xycoords=("axes fraction", "data"), xytext=(0, 3),
         textcoords="offset points", ha="right", fontsize=8, color=_MARK,
     )  # fmt: skip
     ax.set_xscale("log")
     ax.set_xticks(x, [f"{k:g}" for k in x])
     ax.set_xticks([], minor=True)
-    ax.set_ylim(min(0.0, 1.15 * y.min()), 1.15 * max(y.max(), 2 * _TRUSTED))
+    ax.set_ylim(min(0.0, 1.15 * y.min()), 1.15 * max(y.max(), 2 * TRUSTED))
     ax.set_xlabel("metacells", fontsize=9, color=INK)
     ax.set_ylabel("integration consistency", fontsize=9, color=INK)
     ax.tick_params(labelsize=8, colors=INK)

@@ -70,8 +70,8 @@ def reference_cells(
     """
     return Cells(
         z=_embedding(adata, key, "fit a model on these cells first"),
-        batch=_column(adata, batch_key, "batch_key"),
-        label=_column(adata, labels_key, "labels_key"),
+        batch=column_of(adata, batch_key, "batch_key"),
+        label=column_of(adata, labels_key, "labels_key"),
         markers=markers,
     )
 
@@ -82,9 +82,9 @@ def query_cells(adata: AnnData, key: str, labels_key: str | None, markers: pd.Da
     confidence = f"{key}_confidence"
     return Cells(
         z=_embedding(adata, key, "project these cells first"),
-        label=_column(adata, label, label) if label in adata.obs else None,
+        label=column_of(adata, label, label) if label in adata.obs else None,
         confidence=adata.obs[confidence].to_numpy(dtype=float) if confidence in adata.obs else None,
-        truth=_column(adata, labels_key, "labels_key") if labels_key in adata.obs else None,
+        truth=column_of(adata, labels_key, "labels_key") if labels_key in adata.obs else None,
         markers=markers,
     )
 
@@ -103,7 +103,8 @@ def _embedding(adata: AnnData, key: str, remedy: str) -> NDArray[np.floating]:
     return np.asarray(adata.obsm[f"X_{key}"], dtype=np.float32)
 
 
-def _column(adata: AnnData, name: str | None, argument: str) -> pd.Categorical | None:
+def column_of(adata: AnnData, name: str | None, argument: str) -> pd.Categorical | None:
+    """A column of ``obs`` as categories with text for names; None for no name."""
     if name is None:
         return None
     if name not in adata.obs:

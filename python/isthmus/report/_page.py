@@ -15,6 +15,7 @@ from isthmus.report import _pictures, _tables
 from isthmus.report._cells import Cells, types_of
 
 if TYPE_CHECKING:
+    from isthmus.report._joint import Joint
     from isthmus.tl import FittedModel
 
 
@@ -38,6 +39,8 @@ class Page:
         The caller's paragraphs by section, and rows of the last table.
     seed
         Of layouts and samples.
+    joint
+        What a page of several modalities shows beside the cells; the batch of a cell is its modality then.
     """
 
     model: FittedModel
@@ -49,6 +52,7 @@ class Page:
     notes: Mapping[str, str]
     facts: Mapping[str, Any]
     seed: int
+    joint: Joint | None = None
 
     @cached_property
     def layout(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

@@ -77,6 +77,20 @@ def training_curves(history: pd.DataFrame) -> dict[str, str]:
     return pictures
 
 
+def consistency_curve(table: pd.DataFrame) -> str:
+    """Integration consistency over the number of groups; PNG in base64."""
+    figure = _figure((4.4, 3.2))
+    pl.consistency(table, ax=figure.subplots())
+    return _png(figure)
+
+
+def link_arcs(links: pd.DataFrame, gene: str, fdr: float) -> str:
+    """The links of a gene as arcs; PNG in base64."""
+    figure = _figure((8.6, 3.6))
+    pl.links(links, gene=gene, fdr=fdr, ax=figure.subplots())
+    return _png(figure, legend=True)
+
+
 def _rows(xy: NDArray[np.floating]) -> list[str]:
     return [str(row) for row in range(len(xy))]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 import pandas as pd
@@ -15,12 +13,8 @@ from isthmus import pl
 from isthmus.pl._history import best_epoch
 from isthmus.report import _pictures, _tables
 from isthmus.report._cells import Cells
+from isthmus.report._html import figure, legend, note, sampled, section, several
 from isthmus.report._page import Page
-
-
-def template() -> Template:
-    """The page around the sections."""
-    return Template(files("isthmus.report").joinpath("page.html").read_text(encoding="utf-8"))
 
 
 def all_of(page: Page) -> Iterator[str]:
@@ -34,14 +28,14 @@ def all_of(page: Page) -> Iterator[str]:
         yield _scores(page)
     if page.query is not None:
         yield _query(page)
-    yield _training(page)
-    yield _provenance(page)
+    yield training(page)
+    yield provenance(page)
 
 
 def lead(page: Page) -> str:
     """One sentence under the title."""
     n, facts = page.reference.n_all, page.model.manifest.facts
-    words = f"{n:,} reference cells from {_several(facts['n_batches'], 'batch', 'batches')}"
+    words = f"{n:,} reference cells from {several(facts['n_batches'], 'batch', 'batches')}"
     if page.query is not None:
         words += f", {page.query.n_all:,} query cells projected onto them without training"
     return escape(words + ".")
@@ -60,7 +54,7 @@ def _summary(page: Page) -> str:
     if page.coverage is not None:
         cards.append((f"{100 * page.coverage['share']:.0f} %", "of the model's features in the query"))
     items = "".join(f"<li><b>{number}</b>{words}</li>" for number, words in cards)
-    return f'<ul class="cards">{items}</ul>{_note(page, "summary")}'
+    return f'<ul class="cards">{items}</ul>{note(page, "summary")}'
 
 
 def _batches(page: Page) -> str:
@@ -68,7 +62,7 @@ def _batches(page: Page) -> str:
     colors = pl.colors_of(groups.categories)
     maps = _before_and_after(page, groups, colors, "batch")
     text = "Every point is a cell. Where batches were integrated, their colours mix wherever they share a type of cell."
-    return _section("Batches", f"<p>{text}</p>{_note(page, 'batches')}{maps}{_legend(groups, colors)}")
+    return section("Batches", f"<p>{text}</p>{note(page, 'batches')}{maps}{legend(groups, colors)}")
 
 
 def _labels(page: Page) -> str:
@@ -77,13 +71,13 @@ def _labels(page: Page) -> str:
     learnt = page.model.settings.get("labels_key") is not None
     seen = "from which the model has learnt" if learnt else "which the model never saw"
     text = f"The same maps in the colours of the labels, {seen}: they should stay apart."
-    return _section("Labels", f"<p>{text}</p>{_note(page, 'labels')}{maps}{_legend(groups, page.colors)}")
+    return section("Labels", f"<p>{text}</p>{note(page, 'labels')}{maps}{legend(groups, page.colors)}")
 
 
 def _scores(page: Page) -> str:
     names = {"before": page.before_name, "after": page.model.title}
-    text = "Of the embedding itself, not of the map. " + _sampled(page.reference, "scored")
-    return _section("Scores", f"<p>{text}</p>{_note(page, 'scores')}{_tables.scores_table(page.scores, names)}")
+    text = "Of the embedding itself, not of the map. " + sampled(page.reference, "scored")
+    return section("Scores", f"<p>{text}</p>{note(page, 'scores')}{_tables.scores_table(page.scores, names)}")
 
 
 def _query(page: Page) -> str:
@@ -93,18 +87,18 @@ def _query(page: Page) -> str:
     title = "query over reference" if groups is None else "query by transferred label"
     png = _pictures.query_map(below, above, groups, page.colors, title)
     alt = f"UMAP of {len(query.z):,} query cells over {len(below):,} grey reference cells" + (
-        "" if groups is None else f", in the colours of {_several(len(groups.categories), 'transferred label')}"
+        "" if groups is None else f", in the colours of {several(len(groups.categories), 'transferred label')}"
     )
-    caption = f"The reference in grey, at the places of the maps above. {_sampled(query, 'drawn')}"
+    caption = f"The reference in grey, at the places of the maps above. {sampled(query, 'drawn')}"
     beside = "" if groups is None else _tables.labels_table(query, page.colors)
     parts = [
         _coverage(page),
-        _note(page, "query"),
-        f'<div class="pair">{_figure(png, alt, caption)}<div>{beside}</div></div>',
+        note(page, "query"),
+        f'<div class="pair">{figure(png, alt, caption)}<div>{beside}</div></div>',
         _markers(page),
         _truth(query),
     ]
-    return _section("Query", "".join(parts))
+    return section("Query", "".join(parts))
 
 
 def _coverage(page: Page) -> str:
@@ -130,7 +124,7 @@ def _markers(page: Page) -> str:
         "Small numbers: the reference cells of that label; – where it does not measure the gene. The two differ in "
         "depth and genes: compare within a column."
     )
-    return f"<h3>Do the labels fit the genes?</h3><p>{text}</p>{_note(page, 'markers')}{table}"
+    return f"<h3>Do the labels fit the genes?</h3><p>{text}</p>{note(page, 'markers')}{table}"
 
 
 def _truth(query: Cells) -> str:
@@ -140,21 +134,23 @@ def _truth(query: Cells) -> str:
     return f"<h3>Against the query's own labels</h3><p>{text}</p>{_tables.truth_table(query)}"
 
 
-def _training(page: Page) -> str:
+def training(page: Page, unit: str = "nats per cell") -> str:
+    """The curve of every term of the loss."""
     history = page.model.history
     if history.empty:
         return ""
     best = best_epoch(history)
-    text = f"{_several(int(history['epoch'].iloc[-1]), 'epoch')} in {history['seconds'].sum():,.0f} seconds."
+    text = f"{several(int(history['epoch'].iloc[-1]), 'epoch')} in {history['seconds'].sum():,.0f} seconds."
     if best is not None:
         text += f" The weights of epoch {best:g} were kept, where the loss of the held-out cells is least."
-    alt = f"in nats per cell over {len(history)} recorded epochs, training and held-out cells"
-    curves = [_figure(png, f"{term} {alt}") for term, png in _pictures.training_curves(history).items()]
-    body = f'<p>{text} In nats per cell.</p>{_note(page, "training")}<div class="triple">{"".join(curves)}</div>'
-    return _section("Training", body)
+    alt = f"in {unit} over {len(history)} recorded epochs, training and held-out cells"
+    curves = [figure(png, f"{term} {alt}") for term, png in _pictures.training_curves(history).items()]
+    body = f'<p>{text} In {unit}.</p>{note(page, "training")}<div class="triple">{"".join(curves)}</div>'
+    return section("Training", body)
 
 
-def _provenance(page: Page) -> str:
+def provenance(page: Page) -> str:
+    """Settings, versions, and whatever the caller adds."""
     manifest = page.model.manifest
     chosen = {name: value for name, value in manifest.settings.items() if value is not None and name != "features"}
     versions = {"isthmus": manifest.isthmus, **manifest.environment}
@@ -166,7 +162,7 @@ def _provenance(page: Page) -> str:
         "settings of the fit": ", ".join(f"{name} = {value}" for name, value in chosen.items()),
         "model": manifest.id,
     }
-    return _section("How it was made", _tables.facts_table(facts))
+    return section("How it was made", _tables.facts_table(facts))
 
 
 def _before_and_after(page: Page, groups: pd.Categorical, colors: Mapping[Any, str], what: str) -> str:
@@ -175,41 +171,8 @@ def _before_and_after(page: Page, groups: pd.Categorical, colors: Mapping[Any, s
     n = f"{len(page.reference.z):,} reference cells in the colours of {len(groups.categories):,} groups ({what})"
     if page.layout_before is not None:
         png = _pictures.cell_map(page.layout_before, groups, colors, page.before_name)
-        figures.append(_figure(png, f"UMAP {page.before_name} of {n}"))
+        figures.append(figure(png, f"UMAP {page.before_name} of {n}"))
     after = f"after {page.model.title}"
     png = _pictures.cell_map(page.layout[0], groups, colors, after)
-    figures.append(_figure(png, f"UMAP {after} of {n}", _sampled(page.reference, "drawn")))
+    figures.append(figure(png, f"UMAP {after} of {n}", sampled(page.reference, "drawn")))
     return f'<div class="pair">{"".join(figures)}</div>'
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
-
-
-def _note(page: Page, section: str) -> str:
-    return f"<p>{escape(page.notes[section])}</p>" if page.notes.get(section) else ""
-
-
-def _figure(png: str, alt: str, caption: str = "") -> str:
-    below = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{png}">{below}</figure>'
-
-
-def _legend(groups: pd.Categorical, colors: Mapping[Any, str]) -> str:
-    counts = groups.value_counts()
-    items = "".join(
-        f'<li><i class="swatch" style="background:{colors[name]}"></i>{escape(str(name))} <span>{n:,}</span></li>'
-        for name, n in counts.items()
-        if n
-    )
-    return f'<ul class="legend">{items}</ul>'
-
-
-def _sampled(cells: Cells, verb: str) -> str:
-    if cells.n_all == len(cells.z):
-        return ""
-    return f"A random sample of {len(cells.z):,} of {cells.n_all:,} cells is {verb}."
-
-
-def _several(n: int, one: str, many: str | None = None) -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"

@@ -20,9 +20,9 @@ _SCORES = (
     ("silhouette_label", "Are labels compact and apart? (silhouette)", True),
     ("graph_connectivity", "Is each label in one piece? (graph connectivity)", True),
     ("overcorrection", "Do different labels run into each other? (over-correction)", False),
-    ("ilisi", "How many batches meet around a cell? (iLISI)", True),
-    ("silhouette_batch", "Do batches overlap within labels? (batch silhouette)", True),
-    ("batch_entropy_mixing", "Are batches mixed as in the whole? (entropy)", True),
+    ("ilisi", "How many {batches} meet around a cell? (iLISI)", True),
+    ("silhouette_batch", "Do {batches} overlap within labels? (batch silhouette)", True),
+    ("batch_entropy_mixing", "Are {batches} mixed as in the whole? (entropy)", True),
 )
 _LABELS = 5  # the first so many scores are about labels, the others about batches
 
@@ -37,7 +37,9 @@ def score(cells: Cells, seed: int) -> dict[str, dict[str, float]]:
     return {name: metrics.summary(z, label, batch, seed=seed) for name, z in sides.items()}
 
 
-def scores_table(scores: Mapping[str, Mapping[str, float]], names: Mapping[str, str]) -> str:
+def scores_table(
+    scores: Mapping[str, Mapping[str, float]], names: Mapping[str, str], batches: str = "batches"
+) -> str:  # fmt: skip
     """One row a score, one column an embedding; the better one of two is bold."""
     sides = [side for side in ("before", "after") if side in scores]
     head = "".join(f'<th scope="col" class="number">{escape(names[side])}</th>' for side in sides)
@@ -45,14 +47,15 @@ def scores_table(scores: Mapping[str, Mapping[str, float]], names: Mapping[str, 
     for place, (key, words, higher) in enumerate(_SCORES):
         if key not in scores["after"]:
             continue
-        if not body or (place >= _LABELS and not any("batches</th>" in row for row in body)):
-            topic = "labels" if place < _LABELS else "batches"
+        if not body or (place >= _LABELS and not any(f"{batches}</th>" in row for row in body)):
+            topic = "labels" if place < _LABELS else batches
             body.append(f'<tr class="group"><th scope="rowgroup" colspan="{len(sides) + 2}">{topic}</th></tr>')
         values = [scores[side].get(key, np.nan) for side in sides]
         best = np.nanmax(values) if higher else np.nanmin(values)
         cells = "".join(_number(value, len(sides) > 1 and round(value, 3) == round(best, 3)) for value in values)
         better = "higher" if higher else "lower"
-        body.append(f'<tr><th scope="row">{escape(words)}</th>{cells}<td class="quiet">{better}</td></tr>')
+        asked = escape(words.format(batches=batches))
+        body.append(f'<tr><th scope="row">{asked}</th>{cells}<td class="quiet">{better}</td></tr>')
     return _table(f'<th scope="col">question (score)</th>{head}<th scope="col">better</th>', body)
 
 
@@ -111,6 +114,20 @@ def truth_table(query: Cells) -> str:
         n = int(row.sum())
         body.append(f'<tr><th scope="row">{escape(str(name))} <span class="quiet">{n:,}</span></th>{cells}</tr>')
     return _table(f'<th scope="col">own label <span class="quiet">cells</span></th>{head}', body, kind="dense")
+
+
+def links_table(links: pd.DataFrame) -> str:
+    """Gene, peak, distance, score and what the score is worth, a link a row."""
+    body = [
+        f'<tr><th scope="row"><em>{escape(str(row.gene))}</em></th><td>{escape(str(row.peak))}</td>'
+        f'<td class="number">{"–" if pd.isna(row.distance) else f"{row.distance / 1000:+.1f}"}</td>'
+        f'<td class="number">{row.score:.3f}</td><td class="number">{row.pvalue:.1e}</td>'
+        f'<td class="number">{row.qvalue:.3f}</td></tr>'
+        for row in links.itertuples()
+    ]
+    numbers = ("distance (kb)", "score", "p", "q")
+    head = "".join(f'<th scope="col" class="number">{word}</th>' for word in numbers)
+    return _table(f'<th scope="col">gene</th><th scope="col">peak</th>{head}', body, kind="dense")
 
 
 def facts_table(facts: Mapping[str, Any]) -> str:

@@ -16,21 +16,24 @@ from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.data.study import layer_or_usual
 from isthmus.metrics._inputs import as_embedding
-from isthmus.report import _sections as sections
+from isthmus.report import _joint_sections as joint_sections
+from isthmus.report import _sections as single_sections
 from isthmus.report._baseline import baseline, choose_markers, log_normalised
 from isthmus.report._cells import DRAWN, Cells, query_cells, reference_cells
+from isthmus.report._html import template
+from isthmus.report._joint import Joint, joint_of
 from isthmus.report._page import Page
 
 if TYPE_CHECKING:
     from isthmus.tl import FittedModel
 
-REPORTED = ("scalex", "scdreamer")
+REPORTED = ("scalex", "scdreamer", "glue")
 
 
 def write_report(
     file: str | Path,
     model: FittedModel,
-    reference: AnnData,
+    reference: AnnData | Mapping[str, AnnData],
     query: AnnData | None = None,
     *,
     labels_key: str | None = None,
@@ -45,7 +48,8 @@ def write_report(
 ) -> Path:
     """Write a page that shows how a reference was integrated and how a query fits into it.
 
-    Of more than 20,000 reference or query cells a random sample is drawn and scored.
+    The page of GLUE shows how modalities were aligned, whether linked features agree, and the best links. Of more than
+    20,000 reference or query cells a random sample is drawn and scored.
 
     Parameters
     ----------
@@ -54,12 +58,12 @@ def write_report(
     model
         The fitted model.
     reference
-        The cells it was fitted on, with its ``obsm["X_<key_added>"]``.
+        The cells it was fitted on, with its ``obsm["X_<key_added>"]``; of GLUE all modalities, as for the fit.
     query
-        Projected cells, with transferred labels where they have some.
+        Projected cells, with transferred labels where they have some. Not for GLUE.
     labels_key
         Column of ``reference.obs`` with labels. Where the query has the column too, the transferred labels are
-        compared with it.
+        compared with it. Of GLUE, modalities that lack it show the labels that the model gave them, if any.
     markers
         Label or topic to genes, whose means in the query are shown; None = genes that mark the reference's labels.
     query_values, query_layer
@@ -70,7 +74,7 @@ def write_report(
         Of the page.
     notes
         Paragraphs of yours for the sections ``"summary"``, ``"batches"``, ``"labels"``, ``"scores"``, ``"query"``,
-        ``"markers"``, ``"training"``.
+        ``"markers"``, ``"training"``; of GLUE also ``"modalities"``, ``"consistency"``, ``"links"``.
     facts
         More rows for the last table, such as times or files.
     seed
@@ -84,8 +88,8 @@ def write_report(
     Raises
     ------
     InputError
-        If the model is not of SCALEX or scDREAMER, an embedding, a layer or a column is missing, or ``before`` does
-        not have a row for each cell.
+        If the model is not of SCALEX, scDREAMER or GLUE, cells, an embedding, a layer or a column is missing,
+        ``before`` does not have a row for each cell, or a page of GLUE is asked to show a query.
     EnvironmentProblem
         If matplotlib is missing.
 
@@ -94,6 +98,10 @@ def write_report(
     >>> im.report.write_report("report.html", model, adata, query, labels_key="cell_type")
     """
     _check_reported(model)
+    if model.system == "glue":
+        _check_no_query(query=query, markers=markers, query_values=query_values, query_layer=query_layer, before=before)
+        cells, joint = joint_of(model, reference, labels_key)
+        return write(file, model, cells, joint=joint, title=title, notes=notes, facts=facts, seed=seed)
     settings = model.settings
     key = settings["key_added"]
     before = None if before is None else _given_before(before, reference.n_obs)
@@ -130,6 +138,7 @@ def write(
     notes: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
     seed: int = 0,
+    joint: Joint | None = None,
 ) -> Path:
     """Write the page from cells that are taken out of their objects already; see :func:`write_report`."""
     page = Page(
@@ -142,23 +151,34 @@ def write(
         notes=dict(notes or {}),
         facts=dict(facts or {}),
         seed=seed,
+        joint=joint,
     )
-    name = title or f"{model.title}: batches integrated" + ("" if query is None else ", new cells projected")
+    sections = single_sections if joint is None else joint_sections
+    done = "modalities aligned" if joint else "batches integrated" + ("" if query is None else ", new cells projected")
     body = "\n".join(part for part in sections.all_of(page) if part)
-    html = sections.template().substitute(title=escape(name), lead=sections.lead(page), body=body)
+    name = title or f"{model.title}: {done}"
+    html = template().substitute(title=escape(name), lead=sections.lead(page), body=body)
     with atomic_path(file) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return Path(file)
 
 
 def _check_reported(model: FittedModel) -> None:
-    """The page compares batches of one feature set before and after."""
+    """Of batches of one feature set, or of modalities that share no cells."""
     if model.system not in REPORTED:
         raise InputError(
-            "a model of SCALEX or scDREAMER, whose cells were all measured alike",
+            "a model of SCALEX, scDREAMER or GLUE",
             f"a model of '{model.system}'",
             "draw its embedding with your usual plots",
         )
+
+
+def _check_no_query(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                "the modalities that the model was fitted to, without a query", f"{name}=", f"leave {name} out"
+            )
 
 
 def _given_before(values: ArrayLike, n_cells: int) -> NDArray[np.float64]:

@@ -42,14 +42,13 @@ def targets(*args, **settings) -> pd.DataFrame:
 def test_a_turned_matrix_gives_what_the_function_gives(links, motifs):
     expected = tf_targets(links, motifs, n_draws=200, seed=3)
     pd.testing.assert_frame_equal(targets(study(motifs), links=links, n_draws=200, seed=3, match=[]), expected)
-    # A call without the setting asks for the exact probabilities: no other language has a None to send.
-    pd.testing.assert_frame_equal(targets(study(motifs), links=links), tf_targets(links, motifs, n_draws=None))
+    pd.testing.assert_frame_equal(targets(study(motifs), links=links), tf_targets(links, motifs))
 
 
 def test_the_table_of_the_rows_tells_what_peaks_are_alike_in(rng, links, motifs):
     table = pd.DataFrame({"gc": rng.random(300)}, index=motifs.index)
-    expected = tf_targets(links, motifs, table, n_draws=None, match=["gc"])
-    assert not expected.equals(tf_targets(links, motifs, n_draws=None))
+    expected = tf_targets(links, motifs, table, match=["gc"])
+    assert not expected.equals(tf_targets(links, motifs))
     pd.testing.assert_frame_equal(targets(study(motifs, table), links=links, match=["gc"]), expected)
     pd.testing.assert_frame_equal(targets(study(motifs), links=links, peaks=table, match=["gc"]), expected)
 
@@ -63,7 +62,7 @@ def test_motifs_may_be_a_table(links, motifs):
 
 
 def test_rankings_are_those_of_the_function(links, motifs):
-    table = tf_targets(links, motifs, n_draws=None)
+    table = tf_targets(links, motifs)
     genes = ["none", *sorted(links["gene"].unique())]
     out = VERBS["tf_rankings"]({}, table=table[["tf", "gene", "rank"]], genes=pd.DataFrame({"gene": genes}))
     expected = tf_rankings(table, genes)

@@ -352,7 +352,7 @@ def test_bad_input_is_refused(refused, linked_graph, rng, tmp_path):
     with refused("reverse edges and loops", "forward edges"):
         link_table(graph.with_reverse_and_loops(), embeddings, null="shuffled")
     table = link_table(graph, embeddings, is_decoy)
-    with refused("no 'tss' among 'peak'", "table of links", "link_table()"):
+    with refused("no 'tss' among 'peak'", "table with the columns", "link_table()"):
         write_bedpe(table.drop(columns="tss"), tmp_path / "x.bedpe")
     assert not (tmp_path / "x.bedpe").exists()
     pair = GuidanceGraph.from_frame(pd.DataFrame({"source": ["A"], "target": ["p"]}))
