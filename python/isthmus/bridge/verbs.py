@@ -26,7 +26,7 @@ from isthmus.bridge._h5ad import make_writable
 from isthmus.bridge._paired import PAIRED, covered, describe_paired, fit_paired, labels_paired, project_paired
 from isthmus.bridge._targets import tf_rankings, tf_targets
 from isthmus.data.door import check_choice
-from isthmus.report._verbs import report, report_inputs
+from isthmus.report._verbs import report, report_inputs, report_modalities
 from isthmus.tl import FittedModel
 from isthmus.tl.fitted import SYSTEMS
 
@@ -159,7 +159,8 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "fit": fit, "fit_glue": fit_glue, "fit_paired": fit_paired, "links": links, "genes": genes, "info": info,
     "project": project, "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read,
     "write": write, "check_labels": check_labels, "gene_activity": gene_activity, "report_inputs": report_inputs,
-    "report": report, "consistency": consistency, "umap": umap, "tf_targets": tf_targets, "tf_rankings": tf_rankings,
+    "report": report, "report_modalities": report_modalities, "consistency": consistency, "umap": umap,
+    "tf_targets": tf_targets, "tf_rankings": tf_rankings,
 }  # fmt: skip
 
 

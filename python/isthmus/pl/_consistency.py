@@ -55,8 +55,8 @@ def consistency(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot(x, y, color=_LINE, linewidth=1.8, marker="o", markersize=4.5, clip_on=False, zorder=3)
     ax.axhline(TRUSTED, color=_MARK, linewidth=1, linestyle="--", zorder=1)
     ax.annotate(
-        f"{TRUSTED:g}, the least to trust", (1, TRUSTED), xycoords=("axes fraction", "data"), xytext=(0, 3),
-        textcoords="offset points", ha="right", fontsize=8, color=_MARK,
+        f"{TRUSTED:g}, the least to trust", (1, TRUSTED), xycoords=("axes fraction", "data"), xytext=(0, -3),
+        textcoords="offset points", ha="right", va="top", fontsize=8, color=_MARK,
     )  # fmt: skip
     ax.set_xscale("log")
     ax.set_xticks(x, [f"{k:g}" for k in x])

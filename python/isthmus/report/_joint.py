@@ -64,9 +64,7 @@ def joint_of(model: Glue, data: Mapping[str, AnnData] | Any, labels_key: str | N
     reference = Cells(
         z=np.concatenate([model.latent_of(k) for k in fitted]),
         batch=pd.Categorical(np.repeat(list(fitted), [cells.n_obs for cells in fitted.values()]), list(fitted)),
-        label=None
-        if labels_key is None
-        else _joined(fitted, {k: own[k] if own[k] is not None else given[k] for k in own}),
+        label=None if labels_key is None else _joined(fitted, _in_one_language(own, given)),
     )
     named = {
         k: Cells(model.latent_of(k), label=given[k], truth=own[k])
@@ -78,6 +76,17 @@ def joint_of(model: Glue, data: Mapping[str, AnnData] | Any, labels_key: str | N
 
 def _labels(cells: AnnData, name: str | None) -> pd.Categorical | None:
     return column_of(cells, name, "labels_key") if name in cells.obs else None
+
+
+def _in_one_language(
+    own: Mapping[str, pd.Categorical | None], given: Mapping[str, pd.Categorical | None]
+) -> dict[str, pd.Categorical | None]:
+    """Labels of each modality: its own if they share a name with those of the first that has any, else the model's."""
+    first = set(next(label for label in own.values() if label is not None).categories)
+    return {
+        k: label if given[k] is None or (label is not None and first & set(label.categories)) else given[k]
+        for k, label in own.items()
+    }
 
 
 def _joined(fitted: Mapping[str, AnnData], labels: Mapping[str, pd.Categorical | None]) -> pd.Categorical:

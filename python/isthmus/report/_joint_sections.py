@@ -60,7 +60,7 @@ def _modalities(page: Page) -> str:
     colorings = [("modality", cells.batch, pl.colors_of(cells.batch.categories))]
     if cells.label is not None:
         colorings.append(("label", cells.label, page.colors))
-        text += " Labels are the cells' own, or those that the model gave where a modality has none."
+        text += " Labels are the cells' own, or those that the model gave where a modality has none of these names."
     figures = []
     for what, groups, colors in colorings:
         png = _pictures.cell_map(page.layout[0], groups, colors, f"by {what}")
@@ -91,7 +91,7 @@ def _verdict(table: pd.DataFrame) -> str:
     if len(low) == len(table):
         return f"It is below {TRUSTED:g} throughout: linked features hardly go together. Do not trust this alignment."
     return (
-        f"It is above {TRUSTED:g} in few groups and below it from {low.min():g} groups on: the coarse structure is "
+        f"It is above {TRUSTED:g} with few groups and below it from {low.min():g} on: the coarse structure is "
         "aligned, small differences between cells need not be, or are too noisy to tell."
     )
 
@@ -116,6 +116,14 @@ def _called(links: pd.DataFrame) -> int:
     return int((links["qvalue"] < FDR).sum())
 
 
+def _drawn(placed: pd.DataFrame) -> str:
+    """The gene to draw: of those in the table the one with the most links, and of these the most pairs."""
+    strong = placed["qvalue"] < FDR
+    n = pd.DataFrame({"links": strong.groupby(placed["gene"]).sum(), "pairs": placed["gene"].value_counts()})
+    best = n.loc[placed["gene"].head(SHOWN).unique()].sort_values(["links", "pairs"], ascending=False, kind="stable")
+    return best.index[0]
+
+
 def _links(page: Page) -> str:
     links = page.joint.links
     placed = links[links["tss"].notna() & links["peak_start"].notna()]
@@ -125,7 +133,7 @@ def _links(page: Page) -> str:
     )
     picture = ""
     if len(placed):
-        gene = placed["gene"].iloc[0]
+        gene = _drawn(placed)
         alt = f"Links of {gene}: arcs from its start to peaks around it, as high as their score"
         picture = figure(_pictures.link_arcs(placed, gene, FDR), alt, f"All scored pairs of {escape(gene)}.")
     return section("Links", f"<p>{text}</p>{note(page, 'links')}{_tables.links_table(links.head(SHOWN))}{picture}")

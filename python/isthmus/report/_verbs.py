@@ -13,7 +13,7 @@ import isthmus as im
 from isthmus.pl._colors import as_categorical
 from isthmus.report._baseline import baseline, choose_markers, log_normalised
 from isthmus.report._cells import Cells
-from isthmus.report._write import write
+from isthmus.report._write import write, write_report
 
 Say = Callable[[str], Any]
 
@@ -71,6 +71,38 @@ def report(
         notes=dict(notes or {}),
         facts=dict(facts or {}),
         seed=model.settings["seed"],
+    )
+    return {"file": file}
+
+
+def report_modalities(
+    studies: Mapping[str, AnnData],
+    *,
+    folder: str,
+    file: str,
+    labels_key: str | None = None,
+    title: str | None = None,
+    notes: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    progress: Say | str = "silent",
+) -> dict[str, Any]:
+    """Write the report of a fit of several modalities.
+
+    ``studies`` are the modalities as they were fitted; ``obs["given"]`` are labels that the model gave, where known.
+    """
+    model = im.load(folder)
+    for study in studies.values():
+        study.obs = study.obs.rename(columns={"given": f"{model.settings['key_added']}_label"})
+    seed = model.settings["seed"]
+    write_report(
+        file,
+        model,
+        studies,
+        labels_key=labels_key,
+        title=title,
+        notes=dict(notes or {}),
+        facts=dict(facts or {}),
+        seed=seed,
     )
     return {"file": file}
 
