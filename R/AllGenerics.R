@@ -54,3 +54,7 @@ setGeneric("runScI2CL", function(x, ...) standardGeneric("runScI2CL"))
 #' @rdname checkLabels
 #' @export
 setGeneric("checkLabels", function(x, ...) standardGeneric("checkLabels"))
+
+#' @rdname makeMetacells
+#' @export
+setGeneric("makeMetacells", function(x, ...) standardGeneric("makeMetacells"))

@@ -91,7 +91,7 @@ setMethod("checkLabels", "character", function(x, ...) checkLabels(readStudy(x),
         }
         embedding <- made
     }
-    .checkPlace(embedding)
+    .checkPlace(embedding, "an embedding", "write embedding = \"PCA\"")
     by <- models[vapply(places, function(names) embedding %in% names, NA)]
     labels <- unlist(lapply(by, function(model) model@provenance$labels))
     if (length(labels)) {

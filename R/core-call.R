@@ -35,7 +35,7 @@
 .ownWords <- c(
     batch_key = "batch =", labels_key = "labels =", key_added = "name =", folder = "model_dir =",
     layer = "assay =", progress = "verbose =", adata = "x", data = "x",
-    graph = "genes = or edges ="
+    graph = "genes = or edges =", use_rep = "embedding ="
 )
 
 # Settings from `...`: named once, with the core's own names.

@@ -14,7 +14,8 @@
 #'   genes, [plotLinks()] draws them, [tfTargets()] finds targets of transcription factors
 #'   through them; [plotModalities()] draws the cells, and [integrationConsistency()] tells
 #'   whether to trust their alignment.
-#' * [projectCells()] places new cells in that embedding.
+#' * [projectCells()] places new cells in that embedding. [makeMetacells()] sums up the cells
+#'   of an atlas, so that it is fitted in the time of a study before all are placed.
 #' * [transferLabels()] gives them the labels of their reference neighbours;
 #'   [predictLabels()] asks a model that was fitted with labels.
 #' * [imputeAssay()] adds denoised, batch-free values; [geneActivity()] sums imputed peaks

@@ -40,14 +40,15 @@
     list(x = x, parts = parts, places = unlist(places), shared = shared)
 }
 
-.checkPlace <- function(name) {
+.checkPlace <- function(name, what = "an assay or experiment",
+                        remedy = "write rna = \"RNA\", atac = \"peaks\"") {
     if (is.character(name) && length(name) == 1L && !is.na(name) && nzchar(name)) {
         return(name)
     }
     .stopInput(
-        "the name of an assay or experiment as one string",
+        sprintf("the name of %s as one string", what),
         sprintf("%d values of class %s", length(name), .quoted(class(name)[1])),
-        "write rna = \"RNA\", atac = \"peaks\", for example"
+        paste0(remedy, ", for example")
     )
 }
 

@@ -55,7 +55,8 @@
 #'   other names stay in force; their records are in the list `projections` beside it.
 #' @inherit runSCALEX references
 #' @seealso [runSCALEX()], [runScDREAMER()], [runSAILERX()] and others fit the reference,
-#'   [transferLabels()] labels the query.
+#'   [transferLabels()] labels the query, [makeMetacells()] sums up an atlas for the fit of a
+#'   model into which all its cells are projected.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 400, seed = 1)

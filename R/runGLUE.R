@@ -93,7 +93,8 @@
 #' @seealso [plotModalities()] for a map of all cells, [integrationConsistency()] for whether to
 #'   trust it, [peakGeneLinks()] for the links between peaks and genes, [transferLabels()]
 #'   for labels of one modality in another, [predictLabels()] for new cells where there
-#'   were labels, [isthmusModel()] for the model.
+#'   were labels, [isthmusModel()] for the model, [makeMetacells()] to make an atlas smaller
+#'   before the fit.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 200, n_genes = 100, n_peaks = 300,

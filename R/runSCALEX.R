@@ -67,7 +67,7 @@
 #' cell-embedding space. *Nature Communications* 13, 6118.
 #' @seealso [projectCells()], [transferLabels()] and [imputeAssay()] use the
 #'   model; [isthmusModel()] gets it; [ScalexIntegration()] is the same for
-#'   Seurat's `IntegrateLayers()`.
+#'   Seurat's `IntegrateLayers()`; [makeMetacells()] makes an atlas smaller before the fit.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 300, seed = 1)

@@ -62,7 +62,8 @@
 #' classifier. *Nature Communications* 14, 7781.
 #' \doi{10.1038/s41467-023-43590-8}
 #' @seealso [projectCells()], [predictLabels()], [transferLabels()] and
-#'   [imputeAssay()] use the model; [isthmusModel()] gets it.
+#'   [imputeAssay()] use the model; [isthmusModel()] gets it; [makeMetacells()] makes an
+#'   atlas smaller before the fit.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 300, seed = 1)

@@ -93,7 +93,7 @@ test_that("a MultiAssayExperiment in an rds file is read, and refused where one 
         function() projectCells(path, reference), function() transferLabels(path, reference),
         function() predictLabels(path, reference), function() imputeAssay(path, model = reference),
         function() geneActivity(path, model = reference), function() checkLabels(path, "cell_type"),
-        function() runSAILERX(several, unpaired = path)
+        function() runSAILERX(several, unpaired = path), function() makeMetacells(path, 10)
     )
     for (call in refused) {
         expect_error(call(), "give one of its experiments", class = "isthmus_input_error")

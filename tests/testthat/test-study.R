@@ -77,7 +77,7 @@ test_that("cell names that occur twice are refused in the same words by every ve
     path <- withr::local_tempfile(fileext = ".h5ad")
     for (verb in list(
         function() transferLabels(twice, x), function() imputeAssay(twice),
-        function() checkLabels(twice), function() writeStudy(twice, path)
+        function() checkLabels(twice), function() writeStudy(twice, path), function() makeMetacells(twice, 10)
     )) {
         expect_error(verb(), "cell names that are unique", class = "isthmus_input_error")
     }

@@ -29,6 +29,7 @@ from isthmus.data.door import check_choice
 from isthmus.report._verbs import report, report_inputs, report_modalities
 from isthmus.tl import FittedModel
 from isthmus.tl.fitted import SYSTEMS
+from isthmus.tl.metacells import summed_up
 
 Say = Callable[[str], Any]
 Studies = Mapping[str, AnnData]
@@ -126,6 +127,15 @@ def check_labels(study: AnnData, *, labels_key: str, progress: Say | str = "sile
     return {"wrong": table["wrong"].to_numpy(), "suggestion": [str(name) for name in table["suggestion"]]}
 
 
+def metacells(
+    study: AnnData, *, n_metacells: int | None = None, progress: Say | str = "silent", **settings: Any
+) -> dict[str, Any]:
+    """Alike cells, by ``obsm["embedding"]`` where the study brings it, summed up; and the group of each cell."""
+    use_rep = "embedding" if "embedding" in study.obsm else None
+    small, group = summed_up(study, n_metacells, use_rep=use_rep, **settings)
+    return {"study": small, "group": group}
+
+
 def simulate(study: None = None, *, progress: Say | str = "silent", **settings: Any) -> dict[str, Any]:
     """Simulated studies by modality, the planted links and the settings; with ``file`` the paths of the studies."""
     out = im.data.simulate(**settings)
@@ -160,7 +170,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "project": project, "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read,
     "write": write, "check_labels": check_labels, "gene_activity": gene_activity, "report_inputs": report_inputs,
     "report": report, "report_modalities": report_modalities, "consistency": consistency, "umap": umap,
-    "tf_targets": tf_targets, "tf_rankings": tf_rankings,
+    "tf_targets": tf_targets, "tf_rankings": tf_rankings, "metacells": metacells,
 }  # fmt: skip
 
 

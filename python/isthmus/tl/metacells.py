@@ -52,7 +52,7 @@ def metacells(
     seed
         Of the clustering.
     key_added
-        Column to write.
+        Column to write, and the stem of the names of the groups.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def metacells(
     Raises
     ------
     InputError
-        If there are no more cells than groups, fewer groups than batches, the values are no counts, or a column would
-        replace another.
+        If there are no more cells than groups, fewer groups than batches, the values are no counts, cells lack the
+        representation, or a column would replace another.
 
     Examples
     --------
@@ -74,8 +74,34 @@ def metacells(
     >>> small.shape, int(small.obs["n_cells"].sum())
     ((30, 200), 300)
     """
+    if key_added in (batch_key, labels_key):
+        raise InputError(
+            "a key_added that is not the column of the batches or labels",
+            f"key_added='{key_added}', which would replace that column of obs",
+            "choose another key_added",
+        )
+    small, group = summed_up(
+        adata, n_metacells, batch_key=batch_key, labels_key=labels_key, use_rep=use_rep, layer=layer, seed=seed,
+        stem=key_added,
+    )  # fmt: skip
+    adata.obs[key_added] = group
+    return small
+
+
+def summed_up(
+    adata: AnnData,
+    n_metacells: int,
+    *,
+    batch_key: str | None = None,
+    labels_key: str | None = None,
+    use_rep: str | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+    stem: str = "metacell",
+) -> tuple[AnnData, pd.Categorical]:
+    """What :func:`metacells` returns, and the group of each cell; ``adata`` stays as it is."""
     check_number(n_metacells, "n_metacells", 1, whole=True)
-    _check_keys(batch_key, labels_key, key_added)
+    _check_keys(batch_key, labels_key)
     study = from_anndata(adata, batch_key, layer=layer)
     labels = None if labels_key is None else known_labels(adata, labels_key)
     if not len(study.batches) <= n_metacells < study.n_cells:
@@ -87,19 +113,19 @@ def metacells(
     code = _groups(_representation(adata, study, use_rep, seed), study.batch, int(n_metacells), seed)
     n = code.max() + 1
     member = sp.csr_matrix((np.ones(len(code), np.float32), (code, np.arange(len(code)))), shape=(n, len(code)))
-    names = pd.Index([f"metacell_{i + 1}" for i in range(n)])
+    names = pd.Index([f"{stem}_{i + 1}" for i in range(n)])
     obs = pd.DataFrame({"n_cells": np.bincount(code)}, index=names)
     if batch_key is not None:
         _, first = np.unique(code, return_index=True)
-        obs[batch_key] = adata.obs[batch_key].iloc[first].to_numpy()
+        obs[batch_key] = adata.obs[batch_key].iloc[first].array
     if labels is not None:
         obs[labels_key], obs[f"{labels_key}_share"] = _majority(labels, code, n)
-    adata.obs[key_added] = pd.Categorical(names[code], categories=names)
-    return AnnData((member @ study.x).tocsr(), obs=obs, var=adata.var.copy())
+    small = AnnData((member @ study.x).tocsr(), obs=obs, var=adata.var.copy())
+    return small, pd.Categorical(names[code], categories=names)
 
 
-def _check_keys(batch_key: str | None, labels_key: str | None, key_added: str) -> None:
-    """Refuse names of columns of which one would replace another."""
+def _check_keys(batch_key: str | None, labels_key: str | None) -> None:
+    """Refuse names of columns of the metacells of which one would replace another."""
     written = {"n_cells": "the number of cells"}
     share = None if labels_key is None else f"{labels_key}_share"
     for name, what in ((batch_key, "batch_key"), (labels_key, "labels_key"), (share, "the share of the label")):
@@ -111,12 +137,6 @@ def _check_keys(batch_key: str | None, labels_key: str | None, key_added: str) -
             )
         if name is not None:
             written[name] = what
-    if key_added in (batch_key, labels_key):
-        raise InputError(
-            "a key_added that is not the column of the batches or labels",
-            f"key_added='{key_added}', which would replace that column of obs",
-            "choose another key_added",
-        )
 
 
 def _representation(adata: AnnData, study: Study, use_rep: str | None, seed: int) -> np.ndarray:
@@ -124,7 +144,15 @@ def _representation(adata: AnnData, study: Study, use_rep: str | None, seed: int
     if use_rep is not None:
         if use_rep not in adata.obsm:
             raise InputError(f"'{use_rep}' in obsm", f"{list(adata.obsm) or 'nothing'}", "name one, or use_rep=None")
-        return np.asarray(adata.obsm[use_rep], dtype=np.float32)
+        z = np.asarray(adata.obsm[use_rep], dtype=np.float32)
+        lacking = study.cells[~np.isfinite(z).all(axis=1)]
+        if len(lacking):
+            raise InputError(
+                "an embedding of every cell to group by",
+                f"{len(lacking)} of {study.n_cells} cells without finite numbers, such as '{lacking[0]}'",
+                "leave these cells out, or group by another",
+            )
+        return z
     reduction, everything = usual_reduction(study), np.ones(study.n_features, dtype=bool)
     inputs = everything if reduction == "lsi" else variable_inputs(study, N_FEATURES, everything)
     return Side.fit(

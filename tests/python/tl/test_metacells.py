@@ -46,6 +46,29 @@ def test_the_representation_decides(data):
     assert sorted(small.obs["n_cells"]) == [80, 80, 80]
 
 
+def test_cells_without_a_representation_are_named(data):
+    rna = data["rna"]
+    rna.obsm["X_own"] = np.where(np.arange(240) == 7, np.nan, np.arange(240.0))[:, None]
+    with pytest.raises(im.InputError, match=f"1 of 240 cells without finite numbers, such as '{rna.obs_names[7]}'"):
+        im.tl.metacells(rna, 24, use_rep="X_own")
+    assert "metacell" not in rna.obs
+
+
+def test_the_column_gives_the_groups_their_names(data):
+    rna = data["rna"]
+    small = im.tl.metacells(rna, 24, batch_key="batch", key_added="rna_group")
+    assert list(small.obs_names) == [f"rna_group_{i + 1}" for i in range(small.n_obs)]
+    assert set(rna.obs["rna_group"]) == set(small.obs_names)
+
+
+def test_batches_keep_their_kind(data):
+    rna = data["rna"]
+    rna.obs["number"] = rna.obs["batch"].cat.codes.astype("int16")
+    for key in ("batch", "number"):
+        small = im.tl.metacells(rna, 24, batch_key=key)
+        assert small.obs[key].dtype == rna.obs[key].dtype
+
+
 def test_missing_labels_do_not_vote(data):
     rna = data["rna"]
     rna.obs["known"] = rna.obs["cell_type"].astype(object).where(np.arange(240) < 5, None)
