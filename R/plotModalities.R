@@ -76,7 +76,8 @@ plotModalities <- function(x, color = NULL, name = NULL, n_neighbors = 30, min_d
 
 # Groups as a factor in the order of the first modality that has them, or numbers; NA where a
 # modality lacks the column.
-.columnOfMany <- function(x, parts, column) {
+# @param argument by which the user named the column.
+.columnOfMany <- function(x, parts, column, argument = "color") {
     values <- lapply(names(parts), function(modality) {
         table <- .cellData(.experimentOf(x, modality))
         if (column %in% colnames(table)) table[[column]]
@@ -86,7 +87,7 @@ plotModalities <- function(x, color = NULL, name = NULL, n_neighbors = 30, min_d
         known <- unique(unlist(lapply(names(parts), function(m) colnames(.cellData(.experimentOf(x, m))))))
         .stopInput(
             sprintf("a column %s of the cell data", .quoted(column)),
-            sprintf("the columns: %s", .listed(known)), "name one of these with color ="
+            sprintf("the columns: %s", .listed(known)), sprintf("name one of these with %s =", argument)
         )
     }
     sizes <- vapply(parts, nrow, 1L)

@@ -7,13 +7,15 @@
 #' the training curve, and how all was made. The pictures are inside the page, so
 #' that it can be mailed and opened anywhere.
 #'
-#' @param reference an object that [runSCALEX()] or [runScDREAMER()] returned.
+#' @param reference an object that [runSCALEX()] or [runScDREAMER()] returned; or all that
+#'   [runGLUE()] returned.
 #' @param query cells that [projectCells()] placed in its embedding, if possible
-#'   with labels from [transferLabels()]; or `NULL`.
+#'   with labels from [transferLabels()]; or `NULL`. There is none of GLUE.
 #' @param file the `.html` file to write.
 #' @param labels the column of the reference's cell data with labels, or `NULL`.
 #'   Where the query has a column of this name too, the labels it got are compared
-#'   with it; they never play a part in the transfer.
+#'   with it; they never play a part in the transfer. Of GLUE, modalities that lack it show
+#'   the labels that the model gave them.
 #' @param markers a named list of character vectors, genes by cell type or topic,
 #'   whose means in the query are shown. `NULL` takes the genes that mark the
 #'   labels in the reference.
@@ -23,20 +25,26 @@
 #'   embedding.
 #' @param query_values what the query's assay holds, as `values` in
 #'   [projectCells()]; `NULL` means the same as in the reference.
+#' @param assays,layer of GLUE what was read, as in [runGLUE()].
 #' @param title the title of the page.
 #' @param notes a named list of paragraphs of yours for the sections `summary`,
-#'   `batches`, `labels`, `scores`, `query`, `markers` and `training`.
+#'   `batches`, `labels`, `scores`, `query`, `markers` and `training`; of GLUE also
+#'   `modalities`, `consistency` and `links`.
 #' @param facts a named list of further rows for the last table, such as times.
 #' @param overwrite whether an existing file may be replaced.
 #' @param verbose whether to report progress as messages.
 #'
 #' @details
+#' The page of GLUE shows all modalities in one map, whether linked features agree in the
+#' aligned cells ([integrationConsistency()]), where labels went, and the best links
+#' ([peakGeneLinks()]).
+#'
 #' The picture before integration shows principal components of the very values
 #' that the model was fitted on. Of more than 20,000 cells a random sample is drawn
 #' and scored, and the page says so. Needs matplotlib in the Python of isthmus.
 #'
 #' @return the path of the file, invisibly.
-#' @seealso [runSCALEX()], [projectCells()], [transferLabels()] make what it shows.
+#' @seealso [runSCALEX()], [runGLUE()], [projectCells()], [transferLabels()] make what it shows.
 #' @examples
 #' if (isthmusReady()) {
 #'     sim <- simulateMultiome(n_cells = 400, seed = 1)
@@ -47,11 +55,18 @@
 #' @export
 writeReport <- function(
     reference, query = NULL, file = "report.html", labels = NULL, markers = NULL,
-    batch = NULL, name = NULL, query_values = NULL, title = NULL, notes = NULL, facts = NULL,
-    overwrite = FALSE, verbose = TRUE) {
+    batch = NULL, name = NULL, query_values = NULL, assays = NULL, layer = NULL, title = NULL,
+    notes = NULL, facts = NULL, overwrite = FALSE, verbose = TRUE) {
     .checkReportFile(file, overwrite)
     model <- isthmusModel(reference, name = name)
     .checkReported(model)
+    words <- list(title = title, notes = .filled(notes),
+        facts = .filled(c(facts, list(R = as.character(getRversion())))))
+    if (.isMultiModal(model)) {
+        .checkNoQuery(query = query, markers = markers, batch = batch, query_values = query_values)
+        .reportModalities(reference, model, file, labels, assays, layer, words, verbose)
+        return(invisible(file))
+    }
     held <- .heldModels(reference)
     name <- if (is.null(name)) names(held)[1] else name
     below <- .reportReference(reference, model, name, labels, batch)
@@ -62,12 +77,11 @@ writeReport <- function(
     ), verbose)
     if (is.null(markers)) markers <- inputs$markers
     study <- .reportStudy(below, above, inputs$before, unique(unlist(markers)))
-    .core("report", study, list(
+    .core("report", study, c(list(
         folder = .modelFolder(model), file = normalizePath(file, mustWork = FALSE),
         markers = if (length(markers)) lapply(markers, function(genes) I(as.character(unlist(genes)))),
-        coverage = above$coverage, title = title, notes = .filled(notes),
-        facts = .filled(c(facts, list(R = as.character(getRversion()))))
-    ), verbose)
+        coverage = above$coverage
+    ), words), verbose)
     invisible(file)
 }
 
@@ -79,15 +93,56 @@ writeReport <- function(
     .refuseExisting(file, overwrite)
 }
 
-# The page compares batches of one feature set before and after.
+# Of batches of one feature set, or of modalities that share no cells.
 .checkReported <- function(model) {
-    if (model@system %in% c("scalex", "scdreamer")) {
+    if (model@system %in% c("scalex", "scdreamer", "glue")) {
         return(invisible(NULL))
     }
     .stopInput(
-        "a model of SCALEX or scDREAMER, whose cells were all measured alike",
-        sprintf("a model of %s", .quoted(model@system)), "draw its embedding with your usual plots"
+        "a model of SCALEX, scDREAMER or GLUE", sprintf("a model of %s", .quoted(model@system)),
+        "draw its embedding with your usual plots"
     )
+}
+
+# --- modalities --------------------------------------------------------------
+
+.checkNoQuery <- function(...) {
+    given <- names(Filter(Negate(is.null), list(...)))
+    if (length(given)) {
+        .stopInput(
+            "the modalities that the model was fitted to, without a query", sprintf("%s =", given[1]),
+            sprintf("leave %s out", given[1])
+        )
+    }
+}
+
+.reportModalities <- function(x, model, file, labels, assays, layer, words, verbose) {
+    x <- .readOne(x)
+    if (!is.null(labels)) .columnOfMany(x, .alignedCells(x, model), labels, "labels")
+    studies <- .fittedStudies(x, model, assays, layer)
+    for (modality in names(studies)) {
+        holder <- .experimentOf(x, modality)
+        rows <- match(rownames(studies[[modality]]$obs), .cellKeys(holder))
+        given <- .givenLabels(holder, model, if (.isShared(x)) modality)
+        for (column in intersect(c(labels, given), colnames(.cellData(holder)))) {
+            place <- if (column %in% given) "given" else "own"
+            studies[[modality]]$obs[[place]] <- as.character(.cellData(holder)[[column]])[rows]
+        }
+    }
+    .core("report_modalities", .bundle(studies), c(list(
+        folder = .modelFolder(model), file = normalizePath(file, mustWork = FALSE),
+        labels_key = if (!is.null(labels)) "own"
+    ), words), verbose)
+}
+
+# The column of labels that the model gave the cells, if any.
+# @param modality which, where one object holds several; else NULL.
+.givenLabels <- function(x, model, modality) {
+    fitted <- unlist(lapply(.copiesHeld(x, model), function(held) held@provenance$columns))
+    if (!is.null(modality)) {
+        return(grep(sprintf("_%s_label$", modality), fitted, value = TRUE)[1])
+    }
+    c(.records(x)[["labels"]][["columns"]], fitted)[1]
 }
 
 # --- cells of a report -------------------------------------------------------

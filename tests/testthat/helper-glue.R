@@ -116,6 +116,7 @@ mockGlue <- function(verb, study, params) {
             features = c("gene1", "gene2"), values = rbind(study$reducedDims$embedding[, 1], 2)
         ),
         info = mockGlueModel(params),
+        report_modalities = list(file = params$file),
         umap = list(umap = unname(study$reducedDims$embedding[, 1:2])),
         consistency = list(consistency = data.frame(
             n_metacells = as.numeric(params$n_metacells), consistency = 0.1, n_shared = 3L

@@ -18,11 +18,7 @@ def plain_defaults(path):
 }
 
 rDefaults <- function(verb, class) {
-    method <- if (methods::isGeneric(verb)) {
-        methods::unRematchDefinition(methods::selectMethod(verb, class))
-    } else {
-        get(verb)
-    }
+    method <- methods::unRematchDefinition(methods::selectMethod(verb, class))
     Filter(function(default) is.atomic(default) && !is.null(default), as.list(formals(method)))
 }
 
@@ -31,8 +27,7 @@ test_that("settings that R names have Python's defaults", {
     verbs <- list(
         runSCALEX = "tl.scalex", runScDREAMER = "tl.scdreamer", runSAILERX = "tl.sailerx",
         runScI2CL = "tl.sci2cl", checkLabels = "tl.check_labels",
-        runGLUE = c("genomics.guidance_graph", "tl.glue"), geneActivity = "genomics.guidance_graph",
-        tfTargets = "genomics.tf_targets"
+        runGLUE = c("genomics.guidance_graph", "tl.glue"), geneActivity = "genomics.guidance_graph"
     )
     counts <- vapply(names(verbs), function(verb) {
         python <- pythonDefaults(verbs[[verb]])

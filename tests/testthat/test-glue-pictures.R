@@ -120,6 +120,42 @@ test_that("what cannot be drawn or asked is refused", {
     })
 })
 
+test_that("a report gets all values, the cells' own labels and those that the model gave", {
+    log <- localCore(core = mockGlue)
+    file <- withr::local_tempfile(fileext = ".html")
+    x <- glueList()
+    x$rna$type <- rep(c("A", "B"), 10)
+    done <- glued(x)
+    done$atac <- transferLabels(done$atac, done, labels = "type", verbose = FALSE)
+    some <- list(rna = done$rna, atac = done$atac[, 16:1])
+    expect_identical(writeReport(some, file = file, labels = "type", title = "T", verbose = FALSE), file)
+    sent <- lastCall(log)
+    expect_identical(sent$verb, "report_modalities")
+    expect_identical(sent$params[c("labels_key", "title")], list(labels_key = "own", title = "T"))
+    studies <- sent$study$studies
+    expect_identical(studies$rna$obs$own, x$rna$type)
+    expect_null(studies$rna$obs$given)
+    expect_null(studies$atac$obs$own)
+    expect_identical(studies$atac$obs[colnames(done$atac), "given"], done$atac$glue_label)
+    writeReport(done, file = file, overwrite = TRUE, verbose = FALSE)
+    expect_null(lastCall(log)$params$labels_key)
+    taught <- glued(glueSeurat(), assays = c(rna = "RNA", atac = "peaks"), genes = glueGenes(), labels = "donor")
+    writeReport(
+        taught, file = file, labels = "donor", assays = c(rna = "RNA", atac = "peaks"), overwrite = TRUE,
+        verbose = FALSE
+    )
+    for (m in c("rna", "atac")) {
+        obs <- lastCall(log)$study$studies[[m]]$obs
+        expect_identical(obs$own, as.character(taught$donor), ignore_attr = TRUE)
+        expect_identical(obs$given, unname(taught[[paste0("glue_", m, "_label"), drop = TRUE]]))
+    }
+    expect_snapshot({
+        refusal(writeReport(done, done$atac, file = file, overwrite = TRUE))
+        refusal(writeReport(done, file = file, labels = "age", overwrite = TRUE))
+        refusal(writeReport(done$rna, file = file, overwrite = TRUE))
+    })
+})
+
 test_that("the real core answers the same on both transports and for Seurat objects", {
     skip_if_no_core()
     local_picture()
@@ -148,6 +184,12 @@ test_that("the real core answers the same on both transports and for Seurat obje
     seurat <- fit(seurat, genes = SummarizedExperiment::rowRanges(apart$rna))
     expect_equal(integrationConsistency(seurat, c(5, 10), verbose = FALSE), table, tolerance = 1e-3)
     expect_snapshot(refusal(integrationConsistency(fitted, 2)))
+    file <- withr::local_tempfile(fileext = ".html")
+    writeReport(fitted, file = file, labels = "cell_type", title = "Both", verbose = FALSE)
+    page <- paste(readLines(file, warn = FALSE), collapse = "")
+    for (word in c("<h1>Both</h1>", "120 cells with rna", "Can it be trusted", ">type1 <")) {
+        expect_match(page, word, fixed = TRUE)
+    }
     local_transport("process")
     expect_equal(integrationConsistency(fitted, c(5, 10), verbose = FALSE), table)
     expect_equal(plotModalities(fitted, verbose = FALSE), map)

@@ -242,7 +242,8 @@ test_that("drawn peaks are alike in what is named", {
     assay <- chromatinAssay(m)
     expect_equal(targeted(links, assay, match = "GC.percent"), expected)
     expect_equal(targeted(links, matched(m), match = "bias"), expected)
-    expect_error(targeted(links, m, peaks, match = "GC"), "'GC' of peaks.*'gc'", class = "isthmus_input_error")
+    unknown <- "'GC' of peaks.*'gc'"
+    expect_error(targeted(links, m, peaks, match = "GC"), unknown, class = "isthmus_input_error")
     expect_error(targeted(links, m, match = "gc"), "no columns", class = "isthmus_input_error")
 })
 
