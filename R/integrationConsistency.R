@@ -99,8 +99,10 @@ plotConsistency <- function(table, main = "Integration consistency") {
     graphics::title(ylab = "consistency", line = 3, col.lab = .inkColour)
     graphics::axis(1, at = shown$n_metacells, col.axis = .inkColour)
     graphics::abline(h = .trusted, lty = 2, col = "#BD1F01")
-    graphics::mtext(
-        sprintf("%g, the least to trust", .trusted), 4, at = .trusted, line = -0.2, adj = 1, padj = 1.6,
+    # On the side of the line where the curve does not start.
+    side <- if (shown$consistency[1] > .trusted) 1.5 else -0.6
+    graphics::text(
+        shown$n_metacells[1], .trusted, sprintf("%g, the least to trust", .trusted), adj = c(0, side),
         cex = 0.75, col = "#BD1F01"
     )
     graphics::title(main = main, adj = 0, line = 0.7, cex.main = 1.1)

@@ -34,6 +34,9 @@
 #' the graph, which weigh by how many of about their distance mean something. A gene
 #' without a strand has no transcription start: its pairs are left out, with a message.
 #'
+#' To keep them with the data: `metadata(x)$links <- links` in a SingleCellExperiment or
+#' MultiAssayExperiment, `Links(x[["peaks"]]) <- links` with Signac.
+#'
 #' A BEDPE file counts from 0 and leaves the end out. Its first place is the peak, the
 #' second the transcription start (one base); the columns `zscore`, `pvalue` and `qvalue`
 #' follow. The file is the same as that of `isthmus.genomics.write_bedpe` in Python.

@@ -54,9 +54,11 @@ def consistency(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     x, y = scored["n_metacells"].to_numpy(dtype=float), scored["consistency"].to_numpy(dtype=float)
     ax.plot(x, y, color=_LINE, linewidth=1.8, marker="o", markersize=4.5, clip_on=False, zorder=3)
     ax.axhline(TRUSTED, color=_MARK, linewidth=1, linestyle="--", zorder=1)
+    over = y[0] > TRUSTED  # the curve starts there, so that the words stand on the other side of the line
     ax.annotate(
-        f"{TRUSTED:g}, the least to trust", (1, TRUSTED), xycoords=("axes fraction", "data"), xytext=(0, -3),
-        textcoords="offset points", ha="right", va="top", fontsize=8, color=_MARK,
+        f"{TRUSTED:g}, the least to trust", (0, TRUSTED), xycoords=("axes fraction", "data"),
+        xytext=(4, -3 if over else 3), textcoords="offset points", va="top" if over else "bottom", fontsize=8,
+        color=_MARK,
     )  # fmt: skip
     ax.set_xscale("log")
     ax.set_xticks(x, [f"{k:g}" for k in x])
