@@ -14,7 +14,7 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus.data import Categories, Study
 from isthmus.data.categories import shorten
-from isthmus.data.modalities import by_modality, from_modalities, pair_cells
+from isthmus.data.modalities import by_modality, from_modalities, objects_of, pair_cells
 from isthmus.tl.fitted import FittedModel
 
 MODALITIES = ("rna", "atac")
@@ -111,24 +111,6 @@ def paired_studies(
     return Paired(studies, rows, cells, names)
 
 
-def objects_of(data: Mapping[str, AnnData] | Any) -> Mapping[str, AnnData]:
-    """The modalities of a mapping or a MuData, by name.
-
-    Raises
-    ------
-    InputError
-        If ``data`` is neither.
-    """
-    held = data if isinstance(data, Mapping) else getattr(data, "mod", None)
-    if not isinstance(held, Mapping):
-        raise InputError(
-            "a MuData, or a mapping such as {'rna': rna, 'atac': atac}",
-            f"an object of class {type(data).__name__}",
-            "put the two modalities into a mapping",
-        )
-    return held
-
-
 def write_paired(
     model: FittedModel, data: Mapping[str, AnnData] | Any, paired: Paired, z: np.ndarray, key: str, **facts: Any
 ) -> None:
@@ -148,7 +130,7 @@ def write_paired(
     objects = objects_of(data)
     for modality, name in paired.names.items():
         model.write_embedding(objects[name], paired.of(modality, z), key, **facts)
-    if objects is not data:
+    if not isinstance(data, Mapping):
         position = paired.cells.get_indexer(data.obs_names)
         everywhere = np.full((len(position), z.shape[1]), np.nan, dtype=np.float32)
         everywhere[position >= 0] = z[position[position >= 0]]

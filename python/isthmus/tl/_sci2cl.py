@@ -15,13 +15,13 @@ from isthmus._errors import InputError
 from isthmus.data import Categories, Coverage, Pipeline, Prepared, from_anndata
 from isthmus.data.categories import shorten
 from isthmus.data.door import check_choice, check_number
-from isthmus.data.modalities import by_modality
+from isthmus.data.modalities import by_modality, objects_of
 from isthmus.data.study import layer_or_usual
 from isthmus.models.sci2cl import SCI2CL
 from isthmus.tl._impute import collect, column_positions
 from isthmus.tl._inference import CELLS_AT_ONCE
 from isthmus.tl._labels import align_labels, nearest_labels
-from isthmus.tl._paired import MODALITIES, Paired, objects_of, paired_studies, write_paired
+from isthmus.tl._paired import MODALITIES, Paired, paired_studies, write_paired
 from isthmus.tl._sci2cl_fit import Input, embed_rows, make_network
 from isthmus.tl._store import Manifest, below, weights_of, with_weights
 from isthmus.tl.fitted import FittedModel

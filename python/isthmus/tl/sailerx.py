@@ -16,9 +16,9 @@ from anndata import AnnData
 from isthmus._errors import InputError
 from isthmus.data import Alignment, Categories, Coverage, Study, from_anndata
 from isthmus.data.door import check_choice, check_enough_cells
-from isthmus.data.modalities import by_modality
+from isthmus.data.modalities import by_modality, objects_of
 from isthmus.data.study import layer_or_usual
-from isthmus.tl._paired import Paired, objects_of, paired_studies, write_paired
+from isthmus.tl._paired import Paired, paired_studies, write_paired
 from isthmus.tl._sailerx import Sailerx
 from isthmus.tl._sailerx_fit import (
     Cells,

@@ -13,10 +13,10 @@ from anndata import AnnData
 
 from isthmus._errors import InputError
 from isthmus.data.door import check_choice, check_enough_cells
-from isthmus.data.modalities import by_modality
+from isthmus.data.modalities import by_modality, objects_of
 from isthmus.nn.counts import LIKELIHOODS
 from isthmus.tl._cell_types import known_labels, label_categories, label_codes
-from isthmus.tl._paired import MODALITIES, Paired, objects_of, paired_studies
+from isthmus.tl._paired import MODALITIES, Paired, paired_studies
 from isthmus.tl._sci2cl import Sci2cl, measured_of
 from isthmus.tl._sci2cl_fit import embed_rows, make_network, prepare, run, settle, start
 from isthmus.tl._settings import Settings

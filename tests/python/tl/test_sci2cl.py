@@ -243,7 +243,7 @@ def test_a_wrong_argument_is_refused_before_anything_happens(data, refused, give
 
 
 def test_wrong_data_are_refused(data, model, refused):
-    with refused("an object of class AnnData", "a MuData, or a mapping"):
+    with refused("an object of class AnnData", "or a MuData"):
         fit(data["rna"])
     with refused("'other'", "a modality 'rna', 'atac'"):
         model.project({"other": data["rna"]})
