@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: test-modern.sh [r] [python] [COMMAND...]
+# usage: [FILTER=REGEX] test-modern.sh [COMMAND...]
 # The R suite, then the Python tests of the bridge, on R 4.5, Seurat 5, Bioconductor 3.20 and Debian's own Python and torch.
 # With a command: runs that instead, in a copy of the working tree whose R package is installed.
 set -euo pipefail
