@@ -139,11 +139,9 @@ test_that("a report gets all values, the cells' own labels and those that the mo
     expect_identical(studies$atac$obs[colnames(done$atac), "given"], done$atac$glue_label)
     writeReport(done, file = file, overwrite = TRUE, verbose = FALSE)
     expect_null(lastCall(log)$params$labels_key)
-    taught <- glued(glueSeurat(), assays = c(rna = "RNA", atac = "peaks"), genes = glueGenes(), labels = "donor")
-    writeReport(
-        taught, file = file, labels = "donor", assays = c(rna = "RNA", atac = "peaks"), overwrite = TRUE,
-        verbose = FALSE
-    )
+    named <- c(rna = "RNA", atac = "peaks")
+    taught <- glued(glueSeurat(), assays = named, genes = glueGenes(), labels = "donor")
+    writeReport(taught, file = file, labels = "donor", assays = named, overwrite = TRUE, verbose = FALSE)
     for (m in c("rna", "atac")) {
         obs <- lastCall(log)$study$studies[[m]]$obs
         expect_identical(obs$own, as.character(taught$donor), ignore_attr = TRUE)

@@ -24,7 +24,7 @@ class Settings:
     """
 
     WORDS: ClassVar[dict[str, tuple]] = {
-        "schedule": ("cosine", "constant"),
+        "schedule": ("cosine", "constant", "plateau"),
         "early_stopping": (True, False),
         "compile": (True, False, "auto"),
     }
@@ -72,6 +72,12 @@ class Settings:
             value = getattr(self, name)
             if value is not None or "None" not in kinds[name]:
                 check_number(value, name, least, most, whole=kinds[name].startswith("int"))
+        if self.schedule == "plateau" and not (self.early_stopping and self.validation_fraction):
+            raise InputError(
+                "held-out cells with schedule='plateau', which looks at their loss",
+                f"early_stopping={self.early_stopping} and validation_fraction={self.validation_fraction:g}",
+                "use early_stopping=True, or another schedule",
+            )
         if not isinstance(self.key_added, str) or not self.key_added or "/" in self.key_added:
             raise InputError(
                 "key_added to be a word without '/'", f"{self.key_added!r}", "name the stem of the keys to write"

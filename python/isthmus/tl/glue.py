@@ -172,9 +172,10 @@ def glue(
     batch_size
         Cells of each modality in a step.
     learning_rate, schedule
-        Of Adam; ``"cosine"`` or ``"constant"``.
+        Of Adam; ``"cosine"``, ``"constant"`` or ``"plateau"`` (cut to a tenth where held-out cells get no better).
     validation_fraction, early_stopping
-        Whether to hold cells out and stop when they get no better, and how many.
+        Share of cells to hold out, and whether to: the training stops when they get no better, and the best weights
+        are put back. With ``schedule="plateau"`` this is the paper's way.
     accelerator, devices, precision, compile
         Where and how to compute, see :class:`isthmus.train.Options`.
     seed

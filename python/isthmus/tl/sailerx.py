@@ -166,7 +166,8 @@ def sailerx(
         Paired cells a step, and as many of those without RNA.
     learning_rate, weight_decay, schedule
         Of Adam, its decay coupled (None = 2e-4 times the nats that a cell costs at the peaks' frequencies);
-        ``"cosine"`` (down to zero) or ``"constant"``.
+        ``"cosine"`` (down to zero), ``"constant"`` or ``"plateau"`` (cut to a tenth where held-out cells get no
+        better).
     validation_fraction, early_stopping
         Share of cells held out; stop when their loss stays above its best for 10 looks, and restore the best weights.
     accelerator, devices, precision, compile

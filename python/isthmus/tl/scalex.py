@@ -135,7 +135,8 @@ def scalex(
     max_epochs, max_steps
         Passes over the cells and optimiser steps at the most; None = by the number of cells.
     batch_size, learning_rate, schedule
-        Cells a step; Adam's rate; ``"cosine"`` (down to zero) or ``"constant"``.
+        Cells a step; Adam's rate; ``"cosine"`` (down to zero), ``"constant"`` or ``"plateau"`` (cut to a tenth where
+        held-out cells get no better).
     weight_decay
         Adam's coupled decay; None = 2.2e-5 times the nats that a cell costs at the start, so that it pulls with the
         same force whatever the number and depth of the features.

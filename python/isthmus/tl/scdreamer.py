@@ -145,7 +145,8 @@ def scdreamer(
     max_epochs, max_steps
         Passes over the cells and optimiser steps at the most; None = by the number of cells.
     batch_size, learning_rate, schedule
-        Cells a step; Adam's rate; ``"cosine"`` (down to zero) or ``"constant"``.
+        Cells a step; Adam's rate; ``"cosine"`` (down to zero), ``"constant"`` or ``"plateau"`` (cut to a tenth where
+        held-out cells get no better).
     validation_fraction, early_stopping
         Share of cells held out; stop when their loss stays above its best for 10 looks, and restore the best weights.
     accelerator, devices, precision, compile

@@ -165,7 +165,8 @@ def sci2cl(
     max_epochs, max_steps
         Passes over the cells and optimiser steps at the most; None = by the number of cells.
     batch_size, learning_rate, schedule
-        Cells a step; Adam's rate; ``"cosine"`` (down to zero in each of the two parts) or ``"constant"``.
+        Cells a step; Adam's rate; ``"cosine"`` (down to zero in each of the two parts), ``"constant"`` or ``"plateau"``
+        (cut to a tenth where held-out cells get no better).
     validation_fraction, early_stopping
         Share of cells held out; stop a part when their loss stays above its best for 10 looks, and restore the best
         weights.

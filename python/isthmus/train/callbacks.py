@@ -8,6 +8,8 @@ from typing import Protocol
 from isthmus.train.progress import Reporter
 from isthmus.train.run import Run
 
+CUT = 0.1  # of the learning rate on a plateau
+
 
 class Callback(Protocol):
     """Looks at a run at fixed moments."""
@@ -24,7 +26,7 @@ class Callback(Protocol):
 
 @dataclass
 class EarlyStopping:
-    """Keep the weights with the least held-out loss, stop when it stays above that, put them back at the end."""
+    """Keep the weights with the least held-out loss; cut the rate, then stop where it stays above; put them back."""
 
     looks_without: int = 0
 
@@ -44,8 +46,12 @@ class EarlyStopping:
             run.best_epoch, self.looks_without = run.epoch, 0
             return
         self.looks_without += 1
-        patience = run.options.patience
-        if patience is not None and self.looks_without >= patience and run.clock.fraction >= run.options.armed_from:
+        options, patience = run.options, run.options.patience
+        armed = run.clock.fraction >= options.armed_from
+        if options.schedule == "plateau":
+            run.rate_factor *= CUT if self.looks_without % options.cut_after == 0 else 1.0
+            armed = run.rate_factor < 1.0
+        if patience is not None and self.looks_without >= patience and armed:
             run.stop, run.reason = True, f"no better held-out loss in {patience} looks"
 
     def on_end(self, run: Run) -> None:

@@ -85,6 +85,7 @@ class Checkpoints:
             "options": self._recorded(run),
             "stop": run.stop, "reason": run.reason,
             "epoch": run.epoch, "step": run.step, "rows": run.rows, "best_epoch": run.best_epoch,
+            "rate_factor": run.rate_factor,
             "best_loss": None if run.best is None else run.best[0],
             "looks_without": [getattr(c, "looks_without", 0) for c in self.callbacks],
         }  # fmt: skip
@@ -112,7 +113,7 @@ class Checkpoints:
                 "name another checkpoint folder, remove this one, or use its data and settings",
             )
         run.model.load_state_dict(_under(tensors, "model."))
-        for name in ("stop", "reason", "epoch", "step", "rows", "best_epoch"):
+        for name in ("stop", "reason", "epoch", "step", "rows", "best_epoch", "rate_factor"):
             setattr(run, name, facts[name])
         if facts["best_loss"] is not None:
             run.best = (facts["best_loss"], _under(tensors, "best."))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from isthmus.train import schedules
 
-SCHEDULES = {"cosine": schedules.warm_cosine, "constant": schedules.constant}
+SCHEDULES = {"cosine": schedules.warm_cosine, "constant": schedules.constant, "plateau": schedules.constant}
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,19 @@ class Options:
     betas
         Of Adam: what it remembers of gradients and of their squares. The first at 0 (no momentum) suits adversaries.
     schedule
-        ``"cosine"`` or ``"constant"``: the learning rate's way from start to end.
+        ``"cosine"`` or ``"constant"``: the learning rate's way from start to end. ``"plateau"``: constant, and cut to a
+        tenth wherever the held-out loss gets no better.
     gradient_clip
         Largest gradient norm; None = unlimited.
     validate_every
         Steps between two looks at the held-out cells (rounded up to whole epochs).
+    cut_after
+        Looks without improvement before ``"plateau"`` cuts the learning rate, and again after as many.
     patience
         Looks without improvement before the training stops; None = never stop early.
     armed_from
-        Share of the steps before which the training never stops early.
+        Share of the steps before which the training never stops early; with ``"plateau"`` it does not before the first
+        cut.
     accelerator, devices, precision
         As in Lightning Fabric; ``"auto"`` picks bf16 where the processor has it.
     compile
@@ -46,6 +50,7 @@ class Options:
     schedule: str = "cosine"
     gradient_clip: float | None = None
     validate_every: int = 50
+    cut_after: int = 5
     patience: int | None = 10
     armed_from: float = 0.0
     accelerator: str = "auto"

@@ -45,6 +45,8 @@ class Run:
         Of the epoch, by term: its sum, and the first step in which it was not finite (else infinity).
     best
         Held-out loss and weights at the best look; None before the first.
+    rate_factor
+        What is left of the learning rate after the cuts on plateaus.
     """
 
     model: Model
@@ -57,6 +59,7 @@ class Run:
     rows: list[dict[str, float]] = field(default_factory=list)
     best: tuple[float, dict[str, Tensor]] | None = None
     best_epoch: int = 0
+    rate_factor: float = 1.0
     stop: bool = False
     reason: str = "interrupted"
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -84,6 +87,11 @@ class Run:
     def clock(self) -> Clock:
         """Where the run stands."""
         return Clock(self.step, self.options.max_steps)
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the moment."""
+        return self.options.rate(self.clock.fraction) * self.rate_factor
 
     @property
     def finished(self) -> bool:
@@ -127,7 +135,7 @@ class Run:
         if self.fabric.world_size > 1:
             self._average_gradients(phase)
         for group in optimizer.param_groups:
-            group["lr"] = self.options.rate(self.clock.fraction) * phase.learning_rate_factor
+            group["lr"] = self.rate * phase.learning_rate_factor
         if self.options.gradient_clip is not None:
             self.fabric.clip_gradients(
                 self.model, optimizer, max_norm=self.options.gradient_clip, error_if_nonfinite=False
@@ -194,7 +202,7 @@ class Run:
         row = {"epoch": self.epoch, "step": self.step}
         row |= {f"train_{name}": float(value) / n_steps for name, value in self.sums.items()}
         row |= held_out
-        row |= {"learning_rate": self.options.rate(self.clock.fraction), "seconds": seconds}
+        row |= {"learning_rate": self.rate, "seconds": seconds}
         self.rows.append(row)
         self.sums, self.broken = {}, {}
         return row

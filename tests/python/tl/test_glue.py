@@ -16,6 +16,7 @@ from isthmus.data.modalities import pair_cells
 from isthmus.genomics import GuidanceGraph, guidance_graph
 from isthmus.nn.inner_product import DECODERS
 from isthmus.tl._glue_fit import Cells, joint_loaders
+from isthmus.train.run import Run
 
 QUICK = {
     "max_steps": 40, "link_steps": 10, "n_models": 2, "n_features": 90, "n_components": 12, "n_hidden": 16,
@@ -126,6 +127,14 @@ def test_paired_cells_add_their_terms(fit, pairing, stopping):
     held = [name for name in model.history if name.startswith("validation_")]
     assert bool(held) == stopping
     assert np.isfinite(model.history[held].iloc[-1].astype(float)).all()
+
+
+def test_each_part_cuts_the_rate_where_held_out_cells_get_no_better(fit, monkeypatch):
+    monkeypatch.setattr(Run, "validate", lambda self, loader: {"validation_loss": 1.0})
+    settings = {**BARE, "schedule": "plateau", "max_steps": 700, "pretrain_share": 0.5, "learning_rate": 0.002}
+    rates = fit(simulate(), **settings, early_stopping=True).history["learning_rate"].to_numpy()
+    assert sorted(set(rates.round(8))) == [0.0002, 0.002]
+    assert (np.diff(rates) > 0).sum() == 1  # the second part begins anew
 
 
 def test_names_mean_nothing_unless_it_is_said(fit):

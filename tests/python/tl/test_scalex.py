@@ -145,6 +145,7 @@ def test_named_features_are_used(reference, quick, kind, tmp_path):
         ({"values": "tpm"}, ("values to be 'counts' or 'lognorm'", "'tpm'")),
         ({"statistics": "best"}, ("statistics", "'best'")),
         ({"schedule": "step"}, ("schedule", "'step'")),
+        ({"schedule": "plateau"}, ("held-out cells with schedule='plateau'", "early_stopping=False")),
         ({"scaling": "none"}, ("scaling", "'none'")),
         ({"preset": "paper"}, ("preset", "'paper'")),
         ({"compile": "maybe"}, ("compile", "'maybe'")),

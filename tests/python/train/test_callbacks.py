@@ -63,6 +63,27 @@ def test_training_never_stops_before_it_is_armed(toy, loaders, options, losses_b
     assert history["step"].iloc[-1] == 70
 
 
+def test_on_a_plateau_the_rate_is_cut_before_the_training_stops(toy, loaders, options, losses_by_look):
+    plan = {"schedule": "plateau", "cut_after": 2, "learning_rate": 0.5}
+    losses_by_look([5.0, 3.0, 4.0, 3.5, 2.0, 2.5, 2.5, 2.5, 0.1])
+    history = train(toy(), *loaders(), options(max_steps=90, patience=3, **plan), progress="silent")
+    # Looks 4 and 7 are the second ones without a better loss; look 5 is the best, and look 8 the third after it.
+    assert list(history["learning_rate"]) == pytest.approx([0.5] * 4 + [0.05] * 3 + [0.005])
+    losses_by_look([1.0, *[2.0] * 8])
+    history = train(toy(), *loaders(), options(max_steps=90, patience=1, **plan), progress="silent")
+    assert len(history) == 3  # not before the first cut
+
+
+def test_a_cut_rate_moves_the_weights_less(toy, loaders, options, losses_by_look, watch):
+    losses_by_look([1.0] * 6)
+    plan = {"schedule": "plateau", "cut_after": 3, "patience": None, "learning_rate": 0.01}
+    train(toy(), *loaders(), options(max_steps=60, **plan), progress="silent")
+    moved = [
+        (b["up.weight"] - a["up.weight"]).abs().mean() for a, b in zip(watch.states, watch.states[1:], strict=False)
+    ]
+    assert max(moved[3:]) < 0.3 * min(moved[:3])
+
+
 def test_without_patience_all_steps_are_made(toy, loaders, options, losses_by_look, watch, weights):
     losses_by_look([1.0, *[2.0] * 9])
     model = toy()

@@ -49,11 +49,11 @@ def timeless(history):
 
 
 @pytest.mark.parametrize("kind", ["fit", "game"])
-@pytest.mark.parametrize("patience", [None, 2])
+@pytest.mark.parametrize(("patience", "schedule"), [(None, "cosine"), (2, "cosine"), (None, "plateau")])
 def test_an_interrupted_run_ends_with_the_numbers_of_a_whole_one(
-    toy, loaders, options, interrupted, weights, kind, patience
+    toy, loaders, options, interrupted, weights, kind, patience, schedule
 ):
-    settings = {"max_steps": 80, "learning_rate": 0.05, "patience": patience}
+    settings = {"max_steps": 80, "learning_rate": 0.05, "patience": patience, "schedule": schedule, "cut_after": 1}
     whole, resumed = toy(kind), toy(kind)
     expected = train(whole, *loaders(), options(**settings), progress="silent")
     folder = interrupted(kind, epochs=3, **settings)
@@ -147,6 +147,6 @@ def a_run():
     class Nothing:
         model, best, phases, optimizers, options = torch.nn.Linear(1, 1), None, [], [], loop.Options(max_steps=1)
         fabric = SimpleNamespace(device=torch.device("cpu"))
-        stop, reason, epoch, step, rows, best_epoch = False, "", 0, 0, [], 0
+        stop, reason, epoch, step, rows, best_epoch, rate_factor = False, "", 0, 0, [], 0, 1.0
 
     return Nothing()
