@@ -210,18 +210,22 @@ class GLUE(Model):
             return [Phase("graph", learning, self._autoencoder_loss)]
         learning += [self.encoders, *([] if self.cell_type is None else [self.cell_type])]
         return [
-            Phase("autoencoders", learning, self._autoencoder_loss),
+            Phase("autoencoders", learning, self._autoencoder_loss, watched=self._evidence),
             Phase("discriminator", [self.discriminator], lambda terms, clock: terms.discriminator, ahead=True),
         ]
 
     def _autoencoder_loss(self, terms: GlueLosses, clock: Clock) -> Tensor:
-        """Evidence lower bounds of cells and graph; the modality no easier to tell than by chance."""
+        """The bounds; and the modality no easier to tell than by chance."""
+        hiding = self.weights.align * terms.judge() if self.weights.align and not self.frozen else 0.0
+        return self._evidence(terms, clock) - hiding
+
+    def _evidence(self, terms: GlueLosses, clock: Clock) -> Tensor:
+        """Evidence lower bounds of cells and graph, with labels and pairs where there are any."""
         w = self.weights
         cells = sum(self._share(k) * (terms.reconstruction[k] + w.kl * terms.kl[k]) for k in self.modalities)
         graph = w.graph * len(self.modalities) * (terms.graph + w.kl * terms.graph_kl)
         paired = w.joint_cross * terms.joint_cross + w.real_cross * terms.real_cross + w.cosine * terms.cosine
-        hiding = w.align * terms.judge() if w.align and not self.frozen else 0.0
-        return cells + graph + w.labels * terms.labels + paired - hiding
+        return cells + graph + w.labels * terms.labels + paired
 
     @torch.no_grad()
     def centre(self, means: Mapping[str, Tensor]) -> None:

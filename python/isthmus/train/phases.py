@@ -35,6 +35,9 @@ class Phase:
     ahead
         Whether it moves before the losses of the others are taken. These then ask anew for what depends on its
         parameters: a game in turns stays bounded where one of simultaneous moves need not.
+    watched
+        Of the first phase, what is compared from look to look at held-out cells; None = ``loss``. Where players move
+        each other's losses, theirs tells little of how far the training is.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Phase:
     stop: float = 1.0
     learning_rate_factor: float = 1.0
     ahead: bool = False
+    watched: Callable[[Losses, Clock], Tensor] | None = None
 
     def acts(self, clock: Clock) -> bool:
         """Whether it acts in the step that the clock shows."""

@@ -218,7 +218,7 @@ class Run:
 
     @torch.no_grad()
     def validate(self, loader: SparseLoader) -> dict[str, float]:
-        """Mean of every term, and of the first phase's loss, over held-out cells; the same noise at every look.
+        """Mean of every term, and of the loss that is watched, over held-out cells; the same noise at every look.
 
         The loss is that of the last step at every look, whatever its weights are by now: looks can be compared.
         """
@@ -229,7 +229,7 @@ class Run:
         with randomness(self.options.seed):
             for batch in loader.epoch():
                 losses = self.forward(batch)
-                total = self.phases[0].loss(losses, end)
+                total = (self.phases[0].watched or self.phases[0].loss)(losses, end)
                 for name, value in {**losses.terms(), "loss": total}.items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch)
         self.model.train()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -82,6 +84,16 @@ def test_a_cut_rate_moves_the_weights_less(toy, loaders, options, losses_by_look
         (b["up.weight"] - a["up.weight"]).abs().mean() for a, b in zip(watch.states, watch.states[1:], strict=False)
     ]
     assert max(moved[3:]) < 0.3 * min(moved[:3])
+
+
+def test_a_loss_may_be_watched_that_is_not_played_for(toy, loaders, options):
+    watched, plain = toy("game"), toy("game")
+    plan = watched.phases
+    watched.phases = lambda: [replace(plan()[0], watched=lambda terms, clock: terms.fit), plan()[1]]
+    one, two = (train(model, *loaders(), options(patience=None), progress="silent") for model in (watched, plain))
+    assert list(one["train_loss"]) == list(two["train_loss"])
+    assert list(one["validation_loss"]) == pytest.approx(list(one["validation_fit"]))
+    assert list(two["validation_loss"]) == pytest.approx(list(two["validation_fit"] - two["validation_guess"]))
 
 
 def test_without_patience_all_steps_are_made(toy, loaders, options, losses_by_look, watch, weights):
