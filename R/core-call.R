@@ -4,8 +4,7 @@
 .core <- function(verb, study, params, verbose = TRUE) {
     params <- Filter(Negate(is.null), params)
     # A vector stays one in Python, even of length one.
-    plurals <- c("labels", "features", "modalities", "match", "tfs")
-    for (plural in intersect(names(params), plurals)) {
+    for (plural in intersect(names(params), c("labels", "features", "modalities"))) {
         params[[plural]] <- I(params[[plural]])
     }
     if (!is.null(study)) study <- .crossing(study)

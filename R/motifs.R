@@ -4,9 +4,6 @@
 
 .isMotif <- function(x) !is.null(attr(x, "motif.names"))
 
-# Signac's ChromatinAssay; the ranges of a GRanges are none themselves.
-.isChromatin <- function(x) is(attr(x, "ranges"), "GRanges")
-
 .isTable <- function(x) is.data.frame(x) || is(x, "DataFrame")
 
 # @return list(study, table): a study with TFs as cells and peaks as features, or a

@@ -159,10 +159,11 @@
     var
 }
 
-# The ranges of Signac's ChromatinAssay, read without Signac.
+# Signac's ChromatinAssay, told without Signac; the ranges of a GRanges are none themselves.
+.isChromatin <- function(held) is(attr(held, "ranges"), "GRanges")
+
 .bedOfAssay <- function(held, size) {
-    ranges <- attr(held, "ranges")
-    if (is(ranges, "GRanges") && length(ranges) == size) .bedOf(ranges)
+    if (.isChromatin(held) && length(attr(held, "ranges")) == size) .bedOf(attr(held, "ranges"))
 }
 
 # The annotation of a ChromatinAssay, for users who give no genes.

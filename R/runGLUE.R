@@ -157,7 +157,7 @@ setMethod("runGLUE", "ANY", function(
 
 .knowsPositions <- function(part) {
     if (.isSeurat(part$x)) {
-        return(!is.null(attr(slot(part$x, "assays")[[part$assay]], "ranges")))
+        return(.isChromatin(slot(part$x, "assays")[[part$assay]]))
     }
     !is.null(.featurePositions(part$x, NULL, rownames(part$x))$chrom)
 }

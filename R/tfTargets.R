@@ -87,7 +87,7 @@ tfTargets <- function(links, motifs, peaks = NULL, n_draws = NULL, seed = 0,
     tables <- list(
         links = links, motifs = held$table, peaks = if (!is.null(peaks)) .peakTable(peaks)
     )
-    settings <- .settings(n_draws = n_draws, seed = seed, match = match)
+    settings <- c(.settings(n_draws = n_draws, seed = seed), list(match = I(match)))
     request <- .bundle(Filter(Negate(is.null), list(motifs = held$study)), tables)
     .core("tf_targets", request, settings, verbose)$targets
 }
@@ -121,7 +121,7 @@ tfRankings <- function(table, genes, tfs = NULL) {
     .checkText(genes, "genes")
     if (!is.null(tfs)) .checkText(tfs, "TFs")
     tables <- list(table = as.data.frame(table[columns]), genes = data.frame(gene = genes))
-    made <- .core("tf_rankings", .bundle(list(), tables), list(tfs = tfs))
+    made <- .core("tf_rankings", .bundle(list(), tables), list(tfs = if (!is.null(tfs)) I(tfs)))
     matrix(made$ranks, length(genes), dimnames = list(genes, as.character(made$tfs)))
 }
 

@@ -48,19 +48,13 @@ def joint_of(model: Glue, data: Mapping[str, AnnData] | Any, labels_key: str | N
     InputError
         If cells of the fit are missing, or no modality has the labels.
     """
-    n_groups = [k for k in GROUPS if 5 * k <= len(model.latent)] or [3]
-    consistency = model.consistency(data, n_groups)  # refuses data of which cells are missing
     objects = objects_of(data)
+    _check_labels(objects, labels_key)
+    n_groups = [k for k in GROUPS if 5 * k <= len(model.latent)] or [3]
+    consistency = model.consistency(objects, n_groups)  # refuses data of which cells are missing
     fitted = {k: objects[k][model.cells_of(k)] for k in model.modalities}
     own = {k: _labels(cells, labels_key) for k, cells in fitted.items()}
     given = {k: _labels(cells, f"{model.settings['key_added']}_label") for k, cells in fitted.items()}
-    if labels_key is not None and not any(label is not None for label in own.values()):
-        columns = list(dict.fromkeys(str(name) for cells in fitted.values() for name in cells.obs))
-        raise InputError(
-            f"a column '{labels_key}' in obs of some modality",
-            shorten(columns) or "no columns",
-            "give labels_key another name, or leave it out",
-        )
     reference = Cells(
         z=np.concatenate([model.latent_of(k) for k in fitted]),
         batch=pd.Categorical(np.repeat(list(fitted), [cells.n_obs for cells in fitted.values()]), list(fitted)),
@@ -72,6 +66,16 @@ def joint_of(model: Glue, data: Mapping[str, AnnData] | Any, labels_key: str | N
         if own[k] is not None and given[k] is not None
     }
     return reference, Joint(consistency, None if model.link_embeddings is None else model.links(), named)
+
+
+def _check_labels(objects: Mapping[str, AnnData], labels_key: str | None) -> None:
+    if labels_key is not None and not any(labels_key in cells.obs for cells in objects.values()):
+        columns = list(dict.fromkeys(str(name) for cells in objects.values() for name in cells.obs))
+        raise InputError(
+            f"a column '{labels_key}' in obs of some modality",
+            shorten(columns) or "no columns",
+            "give labels_key another name, or leave it out",
+        )
 
 
 def _labels(cells: AnnData, name: str | None) -> pd.Categorical | None:

@@ -85,14 +85,15 @@ def _consistency(page: Page) -> str:
 
 def _verdict(table: pd.DataFrame) -> str:
     """What the curve says."""
-    low = table.loc[table["consistency"] < TRUSTED, "n_metacells"]
-    if low.empty:
+    high = table["consistency"] >= TRUSTED
+    if high.all():
         return f"It stays above {TRUSTED:g}: linked features go together in the aligned cells."
-    if len(low) == len(table):
+    if not high.any():
         return f"It is below {TRUSTED:g} throughout: linked features hardly go together. Do not trust this alignment."
+    above, below = (", ".join(f"{k:g}" for k in table.loc[part, "n_metacells"]) for part in (high, ~high))
     return (
-        f"It is above {TRUSTED:g} with few groups and below it from {low.min():g} on: the coarse structure is "
-        "aligned, small differences between cells need not be, or are too noisy to tell."
+        f"It is above {TRUSTED:g} with {above} groups and below it with {below}: the coarse structure is aligned, "
+        "small differences between cells need not be, or are too noisy to tell."
     )
 
 

@@ -88,7 +88,8 @@ def test_what_the_curve_says():
         return _verdict(pd.DataFrame({"n_metacells": [10, 20, 50], "consistency": scores}))
 
     assert "stays above" in verdict(0.3, 0.1, 0.05)
-    assert "from 50 on" in verdict(0.3, 0.1, 0.01)
+    assert "with 10, 20 groups and below it with 50:" in verdict(0.3, 0.1, 0.01)
+    assert "with 20 groups and below it with 10, 50:" in verdict(0.01, 0.1, 0.01)
     assert "Do not trust" in verdict(0.04, 0.02, 0.01)
 
 
