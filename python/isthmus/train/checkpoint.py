@@ -52,6 +52,7 @@ class Checkpoints:
 
     def on_begin(self, run: Run) -> None:
         """Go on from a state in the folder, if there is one of the same run."""
+        run.fabric.barrier()  # the first process may still be writing the state of the run before, for all to read
         present = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
         if present - {FACTS, TENSORS} or self.folder.is_file():  # the folder is replaced as a whole
             raise InputError(

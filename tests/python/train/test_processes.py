@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 SCRIPT = """
-import functools, os, sys, warnings
+import os, sys, time, warnings
 import numpy as np, torch
 import isthmus as im
 from isthmus.train import Losses, Model, Options, Phase, loop
@@ -21,7 +21,15 @@ rank, folder = int(os.environ["RANK"]), sys.argv[1]
 usual = {"devices": 2, "accelerator": "cpu", "max_steps": 30, "batch_size": 64, "progress": "silent"}
 data = im.data.simulate(n_cells=400, n_genes=300, n_peaks=600, seed=1)
 found = {"scalex": im.tl.scalex(data["rna"], "batch", **usual).latent}
-loop.Checkpoints = functools.partial(loop.Checkpoints, seconds=0.0)
+
+class Slow(loop.Checkpoints):
+    def __init__(self, *args):
+        super().__init__(*args, seconds=0.0)
+    def write(self, run):
+        time.sleep(1.0 if run.finished else 0.0)  # the other process is ahead and would read what is not there yet
+        super().write(run)
+
+loop.Checkpoints = Slow
 kept = {**usual, "checkpoint": f"{folder}/run", "early_stopping": True}
 for name in ("whole", "again"):  # the second goes on from the state of the first, which has no step left
     found[name] = im.tl.scalex(data["rna"], "batch", **kept).latent
