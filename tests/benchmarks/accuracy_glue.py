@@ -21,8 +21,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from _arguments import add_settings
-from sklearn.metrics import f1_score
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 import isthmus as im
 
@@ -41,6 +39,9 @@ ATAC_TYPES = {
 
 def transfer(u: np.ndarray, v: np.ndarray, rna: ad.AnnData, atac: ad.AnnData) -> dict[str, float]:
     """Accuracy and macro-F1 of 15 nearest RNA cells' vote on ATAC cells of comparable types, and mixing (1 = full)."""
+    from sklearn.metrics import f1_score  # not before the memory of the fit has been read
+    from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
     known = np.array([next((t for k, t in RNA_TYPES.items() if k in str(s)), "T") for s in rna.obs["cell_type"]])
     truth = np.array([ATAC_TYPES.get(str(s), "") for s in atac.obs["cell_type"]])
     asked = truth != ""
@@ -69,8 +70,8 @@ def run(name: str, seed: int, corrupt: float, settings: dict) -> dict[str, float
     )
     seconds = time.perf_counter() - began
     u, v = model.latent_of("rna"), model.latent_of("atac")
-    scores = {"FOSCTTM": im.metrics.foscttm(u, v)} if name == "scicar" else transfer(u, v, rna, atac)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    scores = {"FOSCTTM": im.metrics.foscttm(u, v)} if name == "scicar" else transfer(u, v, rna, atac)
     return {"set": name, "corrupted": corrupt, "seed": seed, **scores, "seconds": seconds, "peak MiB": memory}
 
 

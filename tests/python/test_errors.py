@@ -7,7 +7,6 @@ import pytest
 
 import isthmus as im
 from isthmus._errors import EnvironmentProblem, InputError, ModelFileError, TrainingError
-from isthmus._optional import require
 
 KINDS = [InputError, ModelFileError, EnvironmentProblem, TrainingError]
 
@@ -34,18 +33,3 @@ def test_users_catch_what_they_expect():
     assert issubclass(TrainingError, RuntimeError)
     assert im.InputError is InputError
     assert im.TrainingError is TrainingError
-
-
-def test_an_optional_package_is_imported_or_its_remedy_named(refused):
-    assert require("json.decoder", "plot").__name__ == "json.decoder"
-    with refused(
-        "not installed", "the Python package 'no_such_package'", 'pip install "isthmus[plot]"', kind=EnvironmentProblem
-    ):
-        require("no_such_package.part", "plot")
-
-
-def test_a_broken_optional_package_shows_its_own_error(tmp_path, monkeypatch):
-    (tmp_path / "half_there.py").write_text("import no_such_package\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
-        require("half_there", "plot")

@@ -17,7 +17,7 @@ FLOORS = [
     {"models"},
     {"tl", "pl", "bridge", "cli", "_cli_files", "report", "__main__"},
 ]
-EVERYWHERE = {"_errors", "_files", "_optional", "__version__"}
+EVERYWHERE = {"_errors", "_files", "_memory", "_optional", "__version__"}
 LEVEL = {part: level for level, parts in enumerate(FLOORS) for part in parts}
 # Only the floors of data and of verbs know the table that users hold, and no floor below the loop knows devices.
 FOREIGN = {"nn": {"anndata", "scipy", "scanpy", "pandas"}, "models": {"anndata", "scipy", "scanpy", "pandas", "h5py"}}

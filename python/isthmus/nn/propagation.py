@@ -7,7 +7,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch_geometric.nn import MessagePassing
+
+from isthmus._optional import deferred
+
+with deferred("numba"):  # torch-geometric imports it for personalised PageRank: 50 MiB
+    from torch_geometric.nn import MessagePassing
 
 
 class SignedPropagation(MessagePassing):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.cluster import MiniBatchKMeans
 
 from isthmus.genomics import GuidanceGraph
 from isthmus.models.glue import GLUE
@@ -93,6 +92,8 @@ def cell_model(placed: Mapping[str, np.ndarray], cells: Mapping[str, Cells], see
     seed
         Of k-means.
     """
+    from sklearn.cluster import MiniBatchKMeans
+
     n_groups = int(np.clip(min(len(z) for z in placed.values()) // CELLS_A_GROUP, *GROUPS))
     z = np.concatenate(list(placed.values()))
     group = MiniBatchKMeans(min(n_groups, len(z)), n_init=1, random_state=seed).fit_predict(z)

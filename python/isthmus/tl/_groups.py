@@ -7,10 +7,13 @@ similar cells it is the former.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.cluster import KMeans
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 CELLS_A_GROUP = 100  # so that a group holds cells of most batches
 GROUPS = (8, 50)  # groups of similar cells: least and most
@@ -29,6 +32,8 @@ def group_cells(z: np.ndarray, seed: int, n_groups: int | None = None, weight: n
     weight
         (cells,) how much each counts; None = all alike.
     """
+    from sklearn.cluster import KMeans  # 66 MiB: not before it is needed
+
     n_groups = min(n_groups or int(np.clip(len(z) // CELLS_A_GROUP, *GROUPS)), len(z))
     some = np.sort(np.random.default_rng(seed).permutation(len(z))[:CELLS_TO_GROUP])
     means = KMeans(n_groups, n_init=4, random_state=seed)

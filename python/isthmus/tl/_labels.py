@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
 from isthmus._errors import InputError
 from isthmus.data.categories import text_of
 from isthmus.tl._cell_types import without_missing
+
+if TYPE_CHECKING:
+    from sklearn.neighbors import NearestNeighbors
 
 UNKNOWN = "unknown"
 
@@ -41,6 +44,8 @@ def nearest_labels(
     label, confidence
         (query cells,) names and numbers in [0, 1].
     """
+    from sklearn.neighbors import NearestNeighbors
+
     names, code = np.unique(labels, return_inverse=True)
     k = min(int(k), len(reference))
     search = NearestNeighbors(n_neighbors=k).fit(reference)

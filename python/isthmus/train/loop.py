@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from isthmus._memory import give_back
 from isthmus.data.loader import SparseLoader
 from isthmus.train.callbacks import Callback, EarlyStopping, Progress
 from isthmus.train.checkpoint import Checkpoints
@@ -57,6 +58,7 @@ def train(
     TrainingError
         If a loss term stops being finite; the best weights so far are put back first.
     """
+    give_back()  # what the preparation freed
     fabric = make_fabric(options)
     loader.rank, loader.world = fabric.global_rank, fabric.world_size
     held_out = validation if validation is not None and validation.n_cells else None
@@ -73,6 +75,7 @@ def train(
             _epochs(run, loader, held_out, callbacks)
         finally:
             model.eval().to("cpu")
+            give_back()
     return pd.DataFrame(run.rows)
 
 
