@@ -10,10 +10,10 @@
 #' @section The verbs:
 #' * [runSCALEX()] and [runScDREAMER()] fit a model and add the embedding.
 #' * [runSAILERX()] and [runScI2CL()] do so for cells with RNA and chromatin, [runGLUE()] for
-#'   modalities that share no cells; [peakGeneLinks()] gives the links between peaks and
-#'   genes, [plotLinks()] draws them, [tfTargets()] finds targets of transcription factors
-#'   through them; [plotModalities()] draws the cells, and [integrationConsistency()] tells
-#'   whether to trust their alignment.
+#'   modalities that share no cells, along a [guidanceGraph()]; [peakGeneLinks()] gives the
+#'   links between peaks and genes, [plotLinks()] draws them, [tfTargets()] finds targets of
+#'   transcription factors through them; [plotModalities()] draws the cells, and
+#'   [integrationConsistency()] tells whether to trust their alignment.
 #' * [projectCells()] places new cells in that embedding. [makeMetacells()] sums up the cells
 #'   of an atlas, so that it is fitted in the time of a study before all are placed.
 #' * [transferLabels()] gives them the labels of their reference neighbours;

@@ -33,7 +33,8 @@
 #' @param edges the user's own guidance graph instead of one from positions: a data.frame
 #'   with the columns `source` (gene), `target` (feature of another modality), and if
 #'   there are any `sign` (1 or -1) and `weight` (above 0, up to 1). Positions then only
-#'   tell [peakGeneLinks()] where the links lie.
+#'   tell [peakGeneLinks()] where the links lie. [guidanceGraph()] gives those from positions
+#'   in this form, to be merged with others or filtered.
 #' @param region,upstream,extend which peaks are joined to a gene: those on its
 #'   `"combined"` body and `upstream` base pairs before it, its `"promoter"` (`upstream`
 #'   base pairs before it) or its `"gene_body"`; and those up to `extend` base pairs

@@ -221,6 +221,31 @@ test_that("edges of the user's own are the graph, and positions place its links"
     expect_true(all(links$weight == 0.5))
 })
 
+test_that("the graph from positions is a table, which a fit takes as it would have made it", {
+    skip_if_no_core()
+    local_transport("inprocess")
+    sim <- unpaired()
+    graph <- guidanceGraph(sim, extend = 20000, signs = c(atac = -1), verbose = FALSE)
+    expect_gt(nrow(graph), 100L)
+    expect_true(all(graph$sign == -1) && all(graph$weight > 0 & graph$weight <= 1))
+    expect_true(all(guidanceGraph(sim, extend = 20000, decay = FALSE, verbose = FALSE)$weight == 1))
+    fitted <- function(...) latent(briefly(sim, n_models = 0, max_steps = 10, ...)[["atac"]])
+    expect_identical(fitted(edges = graph), fitted(signs = c(atac = -1)))
+    # Of a Seurat object, and with genes beside it.
+    rna <- SummarizedExperiment::rowRanges(sim[["rna"]])
+    rna$gene_name <- names(rna)
+    seurat <- lapply(list(rna = sim[["rna"]], atac = sim[["atac"]]), asSeurat)
+    expect_identical(guidanceGraph(seurat, rna, extend = 20000, signs = c(atac = -1), verbose = FALSE), graph)
+    # A second one, merged with it, pulls too.
+    expect_warning(twice <- fitted(edges = rbind(graph, graph[1:9, ])), "parallel edge")
+    expect_false(identical(twice, fitted(edges = graph)))
+    expect_snapshot({
+        refusal(guidanceGraph(seurat))
+        refusal(guidanceGraph(sim[["rna"]]))
+        refusal(guidanceGraph(sim, region = "exon", verbose = FALSE))
+    })
+})
+
 test_that("the core's words of refusal come through, and nothing changes", {
     skip_if_no_core()
     local_transport("inprocess")

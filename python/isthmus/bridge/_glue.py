@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +60,38 @@ def fit_glue(
     model = im.tl.glue(dict(studies), graph, progress=progress, **settings)
     model.save(folder)
     return {**_written(model, studies), **describe_glue(model)}
+
+
+def guidance(
+    study: None = None,
+    *,
+    features: pd.DataFrame,
+    modalities: Sequence[str],
+    genes: str | os.PathLike | pd.DataFrame | None = None,
+    progress: Say | str = "silent",
+    **settings: Any,
+) -> dict[str, Any]:
+    """Build the guidance graph that a fit would build, as a table of edges.
+
+    Parameters
+    ----------
+    study
+        Not used.
+    features
+        Columns ``modality`` and ``feature``, and positions of those that have any (as in ``.var``), NaN elsewhere.
+    modalities
+        Their names, the genes first.
+    genes, settings
+        As in :func:`isthmus.genomics.guidance_graph`.
+    progress
+        Not used.
+    """
+    tables = dict(list(features.groupby("modality", sort=False)))
+    sides = {
+        name: tables[name].drop(columns="modality").set_index("feature").dropna(axis=1, how="all")
+        for name in modalities
+    }
+    return {"edges": guidance_graph(sides, genes=genes, **settings).to_frame()}
 
 
 def guidance_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,15 @@ from isthmus._errors import InputError
 from isthmus._files import atomic_path
 from isthmus.bridge._activity import activity_graph
 from isthmus.bridge._alignment import consistency, umap
-from isthmus.bridge._glue import describe_glue, fit_glue, genes, guidance_settings, links, predict_across
+from isthmus.bridge._glue import (
+    describe_glue,
+    fit_glue,
+    genes,
+    guidance,
+    guidance_settings,
+    links,
+    predict_across,
+)
 from isthmus.bridge._h5ad import make_writable
 from isthmus.bridge._paired import PAIRED, covered, describe_paired, fit_paired, labels_paired, project_paired
 from isthmus.bridge._targets import tf_rankings, tf_targets
@@ -170,7 +178,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "project": project, "labels": labels, "predict": predict, "impute": impute, "simulate": simulate, "read": read,
     "write": write, "check_labels": check_labels, "gene_activity": gene_activity, "report_inputs": report_inputs,
     "report": report, "report_modalities": report_modalities, "consistency": consistency, "umap": umap,
-    "tf_targets": tf_targets, "tf_rankings": tf_rankings, "metacells": metacells,
+    "tf_targets": tf_targets, "tf_rankings": tf_rankings, "metacells": metacells, "guidance": guidance,
 }  # fmt: skip
 
 

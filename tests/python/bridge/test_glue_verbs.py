@@ -42,6 +42,19 @@ def test_a_fit_describes_every_modality(studies, fitted):
         assert told[part] == result[part]
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["columns", "names"])
+def test_the_graph_of_a_fit_is_a_table(studies, named):
+    tables = {name: one.var.copy() for name, one in studies.items()}
+    if named:  # peaks are placed by their names
+        tables["atac"] = tables["atac"][[]]
+    features = pd.concat(
+        table.rename_axis("feature").reset_index().assign(modality=name) for name, table in reversed(tables.items())
+    )
+    made = verbs.VERBS["guidance"](features=features, modalities=["rna", "atac"], extend=20_000, signs={"atac": -1})
+    graph = im.genomics.guidance_graph(studies, extend=20_000, signs={"atac": -1})
+    pd.testing.assert_frame_equal(made["edges"], graph.to_frame())
+
+
 def test_links_are_those_of_the_loaded_model(fitted):
     table = verbs.VERBS["links"](folder=fitted[1])["links"]
     pd.testing.assert_frame_equal(table, im.load(fitted[1]).links())
