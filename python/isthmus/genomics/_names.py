@@ -45,15 +45,15 @@ def split_names(names: pd.Index) -> tuple[pd.Index, np.ndarray, np.ndarray, np.n
 
 
 def as_spelled(names: pd.Index, known: pd.Index) -> pd.Index:
-    """Names of peaks as others spell them: ``chr1:100-200`` is ``chr1-100-200`` to Seurat.
+    """Names of peaks as others spell them: ``chr1:100-200`` is ``chr1-100-200`` to Seurat, ``1:100-200`` to Ensembl.
 
     Parameters
     ----------
     names
         Text.
     known
-        Text, the spelling wanted. The same name wins; names that differ in punctuation alone are of one peak, unless
-        several of ``known`` do.
+        Text, the spelling wanted. The same name wins; names that differ in punctuation or a leading ``chr`` alone are
+        of one peak, unless several of ``known`` do.
 
     Returns
     -------
@@ -63,12 +63,16 @@ def as_spelled(names: pd.Index, known: pd.Index) -> pd.Index:
     absent = np.flatnonzero(~names.isin(known))
     if not absent.size:
         return names
-    plain = known.astype(str).str.translate(_PLAIN)
+    plain = _plain(known.astype(str))
     clear = ~plain.duplicated(keep=False)
-    rows = plain[clear].get_indexer(names[absent].str.translate(_PLAIN))
+    rows = plain[clear].get_indexer(_plain(names[absent]))
     out = names.to_numpy(dtype=object, copy=True)
     out[absent[rows >= 0]] = known[clear][rows[rows >= 0]]
     return pd.Index(out, dtype=object)
+
+
+def _plain(names: pd.Index) -> pd.Index:
+    return names.str.translate(_PLAIN).str.removeprefix("chr")
 
 
 def without_version(ids: pd.Index) -> pd.Index:

@@ -164,18 +164,19 @@ def test_a_peak_is_the_same_in_any_spelling(links, motifs, peaks):
     expected = tf_targets(links, motifs)
     dashed = links.assign(peak=links["peak"].str.replace(":", "-"))
     mixed = dashed.assign(peak=dashed["peak"].where(np.arange(len(links)) % 2 == 0, links["peak"]))
+    bare = links.assign(peak=links["peak"].str.removeprefix("chr"))
     under = motifs.set_axis(motifs.index.str.replace("[:-]", "_", regex=True))
     for form, held, among in (
-        (dashed, motifs, None), (links, under, None), (mixed, motifs, None), (pd.concat([dashed, links]), motifs, None),
+        (dashed, motifs, None), (bare, motifs, None), (bare, under, None), (links, under, None), (mixed, motifs, None), (pd.concat([dashed, links]), motifs, None),
         (dashed, under, peaks), (links, motifs, list(under.index)),
     ):  # fmt: skip
         pd.testing.assert_frame_equal(tf_targets(form, held, among), expected)
 
 
 def test_spellings_that_could_be_several_names_are_left_alone():
-    names = pd.Index(["a-1", "b-1", "c:1", "KI270728.1-1,000-2000"], dtype=object)
-    known = pd.Index(["a-1", "a:1", "b_1", "b.1", "c_1", "KI270728.1:1000-2000"], dtype=object)
-    assert list(as_spelled(names, known)) == ["a-1", "b-1", "c_1", "KI270728.1:1000-2000"]
+    names = pd.Index(["a-1", "b-1", "c:1", "chrd:1", "KI270728.1-1,000-2000"], dtype=object)
+    known = pd.Index(["a-1", "a:1", "b_1", "b.1", "c_1", "d-1", "chrd_1", "KI270728.1:1000-2000"], dtype=object)
+    assert list(as_spelled(names, known)) == ["a-1", "b-1", "c_1", "chrd:1", "KI270728.1:1000-2000"]
     assert as_spelled(known, known) is known
     assert list(as_spelled(known, known[:0])) == list(known)
 
