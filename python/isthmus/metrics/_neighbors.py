@@ -11,6 +11,7 @@ from isthmus._errors import InputError
 from isthmus.metrics._inputs import as_embedding
 
 DISTANCES_AT_ONCE = 1 << 19  # 4 MiB, which stay in the processor's cache
+ROWS_AT_ONCE = 32  # at the least
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,16 @@ def nearest(embedding: ArrayLike, n_neighbors: int, *, approximate_above: int = 
 
 
 def _exact(z: NDArray[np.float64], k: int) -> Neighbors:
-    """All distances, some rows at a time; scikit-learn is as fast, but takes 66 MiB before it begins."""
+    """All distances, some rows at a time.
+
+    scikit-learn takes 66 MiB before it begins. Up to 20,000 cells it is no faster, at 80,000 nearly twice as fast.
+    """
     import torch
 
     cells = torch.from_numpy(z - z.mean(axis=0))  # around 0, where |a|^2 - 2ab + |b|^2 loses least
     square, n = cells.square().sum(dim=1), len(cells)
     indices, distances = np.empty((n, k), dtype=np.intp), np.empty((n, k))
-    for rows in torch.arange(n).split(max(1, DISTANCES_AT_ONCE // n)):
+    for rows in torch.arange(n).split(max(ROWS_AT_ONCE, DISTANCES_AT_ONCE // n)):
         order = torch.addmm(square, cells[rows], cells.T, alpha=-2.0)  # of the others, as their distances have it
         order[torch.arange(len(rows)), rows] = torch.inf  # not the cell itself, also where copies of it are
         found = order.topk(k, dim=1, largest=False).indices
