@@ -17,8 +17,11 @@ def by_hand(z: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return indices, np.take_along_axis(d, indices, axis=1)
 
 
-def test_the_nearest_other_cells_in_order(rng):
-    z = rng.normal(size=(80, 4))
+@pytest.mark.parametrize("at_once", [100, 1 << 19], ids=["blocks", "at once"])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_the_nearest_other_cells_in_order(rng, monkeypatch, at_once, offset):
+    monkeypatch.setattr("isthmus.metrics._neighbors.DISTANCES_AT_ONCE", at_once)
+    z = rng.normal(size=(80, 4)) + offset
     near = nearest(z, 12)
     indices, distances = by_hand(z, 12)
     np.testing.assert_array_equal(near.indices, indices)
