@@ -111,8 +111,8 @@ def _refuse_fractions(value: float, layer: str | None) -> None:
     raise InputError(
         "raw counts (whole numbers)",
         f"{value:g} in {'X' if layer is None else f'layer {layer!r}'}, which looks normalised",
-        "name the layer or assay that holds raw counts, or give values='lognorm' if these are depth-normalised and "
-        "log1p-transformed",
+        "name the layer or assay that holds raw counts; to verbs that take log-normalised values (log1p of a common "
+        "depth), say values='lognorm'",
     )
 
 

@@ -155,7 +155,7 @@ def test_values_that_are_no_counts(adata, refused, value, expected, found):
 def test_normalised_data_given_as_counts_are_told_what_to_do(adata, refused):
     adata.layers["lognorm"] = np.log1p(adata.X.toarray())
     fraction = adata.layers["lognorm"][0, 0]
-    with refused(f"{fraction:g} in layer 'lognorm', which looks normalised", "raw counts", "give values='lognorm'"):
+    with refused(f"{fraction:g} in layer 'lognorm', which looks normalised", "raw counts", "say values='lognorm'"):
         from_anndata(adata, "batch", layer="lognorm")
 
 
