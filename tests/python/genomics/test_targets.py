@@ -167,8 +167,9 @@ def test_a_peak_is_the_same_in_any_spelling(links, motifs, peaks):
     bare = links.assign(peak=links["peak"].str.removeprefix("chr"))
     under = motifs.set_axis(motifs.index.str.replace("[:-]", "_", regex=True))
     for form, held, among in (
-        (dashed, motifs, None), (bare, motifs, None), (bare, under, None), (links, under, None), (mixed, motifs, None), (pd.concat([dashed, links]), motifs, None),
-        (dashed, under, peaks), (links, motifs, list(under.index)),
+        (dashed, motifs, None), (bare, motifs, None), (bare, under, None), (links, under, None),
+        (mixed, motifs, None), (pd.concat([dashed, links]), motifs, None), (dashed, under, peaks),
+        (links, motifs, list(under.index)),
     ):  # fmt: skip
         pd.testing.assert_frame_equal(tf_targets(form, held, among), expected)
 
