@@ -132,9 +132,9 @@ setMethod("geneActivity", "character", function(x, ...) {
         atac = .shownParts(x, model, place)$atac
     )
     genes <- .activityGenes(x, genes, parts$rna)
-    onFile <- is.character(genes)
+    sent <- .sentGenes(genes)
     tables <- list(
-        genes = if (!onFile) genes, rna = .wantedGenes(parts$rna, features),
+        genes = sent$table, rna = .wantedGenes(parts$rna, features),
         peaks = .peakPositions(parts$atac, model)
     )
     # What the RNA is called has no part in how cells are embedded.
@@ -142,7 +142,7 @@ setMethod("geneActivity", "character", function(x, ...) {
         c("batch", "region", "upstream", "extend", "decay", "depth"))
     .checkAllCells(x, study)
     result <- .core("gene_activity", .bundle(list(atac = study), tables), c(
-        list(folder = .modelFolder(model), genes = if (onFile) genes), settings
+        list(folder = .modelFolder(model), genes = sent$path), settings
     ), verbose)
     values <- .namedValues(result$values, result$features, as.character(unlist(result$cells)))
     list(

@@ -10,8 +10,8 @@
 #'   else 1.
 #'
 #' @details
-#' Only names and positions of the features are read, no counts. Peaks and genes are placed,
-#' and warned of, as by [runGLUE()].
+#' Only names and positions of the features reach Python, no counts. Peaks and genes are
+#' placed, and warned of, as by [runGLUE()].
 #'
 #' To merge two graphs, bind their rows: an edge that stands in both counts twice, as a
 #' parallel edge, and the fit says how many do.
@@ -36,11 +36,10 @@ guidanceGraph <- function(x, genes = NULL, assays = NULL, region = "combined", u
     parts <- .modalities(.readOne(x), assays)$parts
     settings <- .settings(region = region, upstream = upstream, extend = extend, decay = decay)
     settings$signs <- .graphSigns(signs, names(parts))
-    genes <- .guidance(genes, NULL, parts)$genes
-    onFile <- is.character(genes)
-    tables <- list(features = .placedFeatures(.studiesFor(parts, list())), genes = if (!onFile) genes)
+    sent <- .sentGenes(.guidance(genes, NULL, parts)$genes)
+    tables <- list(features = .placedFeatures(.studiesFor(parts, list())), genes = sent$table)
     result <- .core("guidance", .bundle(list(), tables), c(
-        list(modalities = I(names(parts)), genes = if (onFile) genes), settings
+        list(modalities = names(parts), genes = sent$path), settings
     ), verbose)
     as.data.frame(result$edges)
 }
@@ -49,7 +48,7 @@ guidanceGraph <- function(x, genes = NULL, assays = NULL, region = "combined", u
 .placedFeatures <- function(studies) {
     tables <- lapply(names(studies), function(modality) {
         var <- studies[[modality]]$var
-        cbind(data.frame(modality = rep(modality, nrow(var)), feature = rownames(var)), var, row.names = NULL)
+        data.frame(modality = rep(modality, nrow(var)), feature = rownames(var), var, row.names = NULL)
     })
     columns <- unique(unlist(lapply(tables, names)))
     do.call(rbind, lapply(tables, function(table) {

@@ -29,6 +29,11 @@
     )
 }
 
+# How what .genesFor() returns crosses: a path among the settings, positions as a table.
+.sentGenes <- function(genes) {
+    if (is.character(genes)) list(path = genes) else list(table = genes)
+}
+
 .annotationFile <- function(path) {
     .checkPath(path, "file")
     if (!file.exists(path)) {

@@ -219,12 +219,12 @@ setMethod("runGLUE", "ANY", function(
     column <- function(what) lapply(studies, `[[`, what)
     folder <- .newModelFolder(model_dir)
     if (is.null(model_dir)) on.exit(unlink(folder, recursive = TRUE))
-    onFile <- is.character(guidance$genes)
-    tables <- list(genes = if (!onFile) guidance$genes, edges = guidance$edges)
+    sent <- .sentGenes(guidance$genes)
+    tables <- list(genes = sent$table, edges = guidance$edges)
     result <- .core("fit_glue", .bundle(studies, tables), c(
         list(
             folder = folder, batch_key = .givenOnly(column("batch")),
-            labels_key = .givenOnly(column("labels")), genes = if (onFile) guidance$genes
+            labels_key = .givenOnly(column("labels")), genes = sent$path
         ),
         settings
     ), verbose)

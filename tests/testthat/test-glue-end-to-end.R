@@ -239,10 +239,13 @@ test_that("the graph from positions is a table, which a fit takes as it would ha
     # A second one, merged with it, pulls too.
     expect_warning(twice <- fitted(edges = rbind(graph, graph[1:9, ])), "parallel edge")
     expect_false(identical(twice, fitted(edges = graph)))
+    nameless <- sim[["atac"]]
+    rownames(nameless) <- NULL
     expect_snapshot({
         refusal(guidanceGraph(seurat))
         refusal(guidanceGraph(sim[["rna"]]))
         refusal(guidanceGraph(sim, region = "exon", verbose = FALSE))
+        refusal(guidanceGraph(list(rna = sim[["rna"]], atac = nameless)))
     })
 })
 

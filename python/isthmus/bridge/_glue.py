@@ -86,9 +86,9 @@ def guidance(
     progress
         Not used.
     """
-    tables = dict(list(features.groupby("modality", sort=False)))
+    placed = features.set_index("feature")
     sides = {
-        name: tables[name].drop(columns="modality").set_index("feature").dropna(axis=1, how="all")
+        name: placed[placed["modality"] == name].drop(columns="modality").dropna(axis=1, how="all")
         for name in modalities
     }
     return {"edges": guidance_graph(sides, genes=genes, **settings).to_frame()}
